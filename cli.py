@@ -1,0 +1,371 @@
+"""The command line: parses, finds parts by name, shows progress, prints. No algorithm lives here.
+
+torch and everything that needs it are imported inside the commands, so that ``nasengine --help`` answers at once.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from nasengine.errors import ConfigError, DeviceError, NasEngineError
+
+if TYPE_CHECKING:
+    from nasengine.pipeline import Search, SearchSettings
+    from nasengine.store import RunStore
+
+app = typer.Typer(
+    help="Neural architecture search: from your images to a trained network and a checked ONNX file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RUNS_FOLDER = Path("runs")
+EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+Space = Annotated[str, typer.Option("--space", help="Name of a search space; see 'nasengine spaces'.")]
+
+
+@app.command()
+def search(
+    space: Annotated[str, typer.Option(help="Search space; see 'nasengine spaces'.")] = "darts",
+    data: Annotated[
+        str, typer.Option(help="'digits', a folder of images or parquet files, an .npz file, or hub:NAME.")
+    ] = "digits",
+    budget: Annotated[
+        str, typer.Option(help="quick (under a minute), standard (minutes), full (the paper's setting).")
+    ] = "standard",
+    seed: Annotated[int, typer.Option(help="All randomness of the run comes from it.")] = 0,
+    training: Annotated[
+        str, typer.Option(help="Supernet training: darts, darts-second-order, fixed or single-path.")
+    ] = "darts",
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            help="perturbation, magnitude or sampled-paths.", show_default="perturbation; sampled-paths for single-path"
+        ),
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="Proposes paths for sampled-paths.")] = "random",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    learning_rate: Annotated[float | None, typer.Option(help="Override the budget's learning rates.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder, new or empty.", show_default="runs/SPACE-DATA-TIME")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run; its own settings count.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search an architecture for your images, train it, test it and export it to ONNX."""
+
+    def work() -> dict[str, Any]:
+        from nasengine.pipeline import SearchSettings
+        from nasengine.store import RunStore
+
+        if resume is not None:
+            settings = _settings_of(resume)
+            run = _assemble(settings, as_json)
+            store = RunStore.open(resume)
+        else:
+            chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
+            content = {
+                "space": space, "data": data, "budget": budget, "seed": seed, "training": training,
+                "selection": chosen, "strategy": strategy, "device": _device(device), "threads": _threads(),
+                "learning_rate": learning_rate,
+            }  # fmt: skip
+            settings = SearchSettings.read(content, "nasengine search")
+            run = _assemble(settings, as_json)
+            folder = out or _new_folder(settings)
+            store = RunStore.create(folder, settings.model_dump())
+        return _run(run, store)
+
+    _finish(work, _print_search, as_json)
+
+
+@app.command()
+def spaces(as_json: Json = False) -> None:
+    """List the search spaces that are installed."""
+
+    def work() -> dict[str, Any]:
+        from nasengine import registry
+
+        found = [registry.load("search space", name) for name in registry.names("search space")]
+        return {
+            "spaces": [
+                {"name": space.name, "title": space.title, "size": space.size, "paper": space.paper} for space in found
+            ]
+        }
+
+    def show(content: dict[str, Any]) -> None:
+        rows = [(row["name"], row["title"], f"{row['size']:,}", row["paper"]) for row in content["spaces"]]
+        _print_table(("space", "what", "architectures", "paper"), rows)
+
+    _finish(work, show, as_json)
+
+
+@app.command()
+def describe(
+    architecture: Annotated[str, typer.Argument(help="Genotype as the papers print it, or 'random'.")],
+    space: Space = "darts",
+    channels: Annotated[int | None, typer.Option(min=1, help="Channels of the first cells.")] = None,
+    cells: Annotated[int | None, typer.Option(min=1, help="Cells (in each stage, for nasbench201).")] = None,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
+    image: Annotated[str, typer.Option(help="Size of the images as CHANNELSxHEIGHTxWIDTH.")] = "3x32x32",
+    seed: Annotated[int, typer.Option(help="For 'random'.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Picture of the cells, .png or .svg.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw an architecture and print what it costs."""
+
+    def work() -> dict[str, Any]:
+        import random
+        from dataclasses import asdict, replace
+
+        from nasengine import registry
+        from nasengine.graph import cost, fingerprint
+        from nasengine.report.cell_drawing import draw_cells
+
+        found = registry.load("search space", space)
+        chosen = found.sample(random.Random(seed)) if architecture == "random" else found.parse(architecture)
+        config = replace(
+            found.defaults,
+            num_classes=classes,
+            image_shape=_image_shape(image),
+            channels=channels or found.defaults.channels,
+            cells=cells or found.defaults.cells,
+        )
+        graph = found.to_graph(chosen, config)
+        picture = out or Path(f"{space}-{fingerprint(graph)[:8]}.png")
+        draw_cells(found.topology, chosen.genotype, picture, title=f"{space}")
+        return {
+            "space": space,
+            "genotype": found.format(chosen),
+            **asdict(cost(graph)),
+            "num_nodes": len(graph),
+            "fingerprint": fingerprint(graph),
+            "channels": config.channels,
+            "cells": config.cells,
+            "picture": str(picture),
+        }
+
+    def show(content: dict[str, Any]) -> None:
+        print(content["genotype"])
+        rows = [
+            ("macs", f"{content['macs'] / 1e6:.2f} M"),
+            ("parameters", f"{content['num_parameters']:,}"),
+            ("peak activations", f"{content['peak_activation_bytes'] / 2**10:.0f} KiB for one image"),
+            ("network", f"{content['channels']} channels, {content['cells']} cells, {content['num_nodes']} operations"),
+            ("fingerprint", content["fingerprint"][:16]),
+            ("picture", content["picture"]),
+        ]
+        _print_table(("", space), rows)
+
+    _finish(work, show, as_json)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="RUN/winner.onnx")] = None,
+    as_json: Json = False,
+) -> None:
+    """Export the winner of a run to ONNX again, and check the file on test images."""
+
+    def work() -> dict[str, Any]:
+        from nasengine.store import RunStore
+
+        search = _assemble(_settings_of(run), as_json)
+        store = RunStore.open(run)
+        try:
+            network = search.trained_winner(store)
+            return search.export(network, out or run / "winner.onnx")
+        finally:
+            store.close()
+
+    def show(content: dict[str, Any]) -> None:
+        report = content["onnx"]
+        rows = [
+            ("ONNX file", report["path"]),
+            ("operator set", str(report["opset"])),
+            ("largest deviation", f"{report['max_deviation']:.1e} on {report['num_images']} test images"),
+            ("same class", f"{report['top1_agreement']:.2%}"),
+        ]
+        _print_table(("", "export"), rows)
+
+    _finish(work, show, as_json)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = RUNS_FOLDER,
+    as_json: Json = False,
+) -> None:
+    """List runs: what they searched, how far they are, what came out."""
+
+    def work() -> dict[str, Any]:
+        from nasengine.errors import StoreError
+        from nasengine.store import list_runs
+
+        if not folder.is_dir():
+            raise StoreError(f"runs folder {folder}: expected a folder of runs, got none; start one: nasengine search")
+        return {
+            "runs": [
+                {"run": str(found.folder), "status": found.status, "settings": found.settings, "summary": found.summary}
+                for found in list_runs(folder)
+            ]
+        }
+
+    def show(content: dict[str, Any]) -> None:
+        rows = []
+        for row in content["runs"]:
+            settings, accuracy = row["settings"], (row["summary"] or {}).get("winner", {}).get("test_accuracy")
+            what = f"{settings['space']} on {settings['data']}, {settings['budget']}, seed {settings['seed']}"
+            rows.append((row["run"], what, row["status"], "" if accuracy is None else f"{accuracy:.4f}"))
+        _print_table(("run", "search", "status", "test accuracy"), rows)
+
+    _finish(work, show, as_json)
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _assemble(settings: "SearchSettings", as_json: bool) -> "Search":
+    """Find all parts by name; nothing is written before all of them are there."""
+    from nasengine import registry
+    from nasengine.data import load_dataset
+    from nasengine.pipeline import Parts, Search
+    from nasengine.protocols import SupportsSupernet
+    from nasengine.report.progress import make_progress
+
+    space = registry.load("search space", settings.space)
+    if not isinstance(space, SupportsSupernet):
+        raise ConfigError(f"search space {settings.space!r}: expected one that states a supergraph, to be searched")
+    _device(settings.device)
+    names = registry.names("dataset")
+    named = {settings.data: registry.load("dataset", settings.data)} if settings.data in names else dict.fromkeys(names)
+    parts = Parts(
+        space=space,  # type: ignore[arg-type]
+        dataset=load_dataset(settings.data, named),
+        exporter=registry.load("exporter", "onnx"),
+        make_strategy=registry.load("strategy", settings.strategy),
+    )
+    return Search(settings, parts, make_progress())
+
+
+def _run(search: "Search", store: "RunStore") -> dict[str, Any]:
+    from nasengine.report.run_picture import draw_run
+
+    try:
+        search.progress.start()  # type: ignore[attr-defined]
+        summary = search.run(store)
+        draw_run(store.events, search.space, summary, store.folder / "report.png")
+        return summary | {"picture": str(store.folder / "report.png")}
+    except KeyboardInterrupt:
+        search.progress.stop()  # type: ignore[attr-defined]
+        sys.stderr.write(f"interrupted; go on with: nasengine search --resume {store.folder}\n")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    finally:
+        search.progress.stop()  # type: ignore[attr-defined]
+        store.close()
+
+
+def _settings_of(run: Path) -> "SearchSettings":
+    from nasengine.pipeline import SearchSettings
+    from nasengine.store.run_store import read_settings
+
+    return SearchSettings.read(read_settings(run), f"run folder {run}, settings")
+
+
+def _new_folder(settings: "SearchSettings") -> Path:
+    data = Path(settings.data.replace(":", "-")).name or "data"
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return RUNS_FOLDER / f"{settings.space}-{data}-{settings.budget}-{stamp}"
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"--device: expected auto, cpu or cuda, got {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("--device cuda: expected a GPU that torch can use, got none; use --device cpu or auto")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _image_shape(text: str) -> tuple[int, ...]:
+    sizes = text.lower().split("x")
+    if len(sizes) != 3 or not all(size.isdecimal() and 0 < int(size) <= 4096 for size in sizes):
+        raise ConfigError(f"--image: expected CHANNELSxHEIGHTxWIDTH such as 3x32x32, got {text!r}")
+    return tuple(int(size) for size in sizes)
+
+
+# --- printing -------------------------------------------------------------------------------------------------------
+
+
+def _finish(work: Callable[[], dict[str, Any]], show: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+    """Run a command; errors that a user can mend become one line and exit code 2."""
+    try:
+        content = work()
+    except NasEngineError as fault:
+        _fail(str(fault), as_json)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if as_json:
+        print(json.dumps(content))
+    else:
+        show(content)
+
+
+def _fail(message: str, as_json: bool) -> NoReturn:
+    line = " ".join(message.split())
+    sys.stderr.write(f"nasengine: {line}\n")
+    if as_json:
+        print(json.dumps({"error": line}))
+    raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _print_search(content: dict[str, Any]) -> None:
+    winner, baseline, onnx, data = (content[key] for key in ("winner", "random_baseline", "onnx", "data"))
+    size = "x".join(map(str, data["image_shape"]))
+    rows = [
+        ("winner", winner["genotype"]),
+        ("test accuracy", f"{winner['test_accuracy']:.4f} ({data['num_test']} images of {size})"),
+        ("random baseline", f"{baseline['test_accuracy']:.4f} (a random architecture, same training)"),
+        ("macs", f"{winner['macs'] / 1e6:.2f} M"),
+        ("parameters", f"{winner['num_parameters']:,}"),
+        ("ONNX file", onnx["path"]),
+        ("largest deviation", f"{onnx['max_deviation']:.1e} from torch, same class for {onnx['top1_agreement']:.2%}"),
+        ("report", content["picture"]),
+        ("time", f"{content['seconds']:.0f} s"),
+    ]
+    _print_table(("", f"{content['space']} on {data['name']}"), rows)
+
+
+def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, show_lines=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point of the ``nasengine`` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Exporters for runtimes, each one entry point of the group ``nasengine.exporters``."""

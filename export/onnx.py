@@ -1,0 +1,128 @@
+"""ONNX: one file, dynamic batch, no traces of the machine that wrote it, compared with the network on real images."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from export.verification import verify_onnx
+from nasengine.errors import ExportError
+from nasengine.protocols import ExportReport
+
+MIN_OPSET, PREFERRED_OPSET = 18, 20
+INPUT_NAME, OUTPUT_NAME = "images", "logits"
+
+
+def export_onnx(network: nn.Module, images: Tensor, path: Path, metadata: Mapping[str, str]) -> ExportReport:
+    """Write ``network`` to ``path`` and compare both; nothing is written where they disagree.
+
+    Args:
+        network: takes images of shape (batch, channels, height, width), returns logits (batch, num_classes).
+        images: real images, normalised as in training; at least 7 for the check of batch sizes.
+        path: file to write.
+        metadata: texts that are stored in the file.
+
+    Raises:
+        ExportError: the exporter failed, or runtime and network disagree.
+    """
+    network = network.eval().cpu()
+    images = images.cpu()
+    model = _clean(_convert(network, images[:2]), metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        draft = Path(folder) / path.name
+        try:
+            onnx.checker.check_model(model, full_check=True)
+            onnx.save_model(model, draft)
+        except (onnx.checker.ValidationError, OSError) as fault:
+            raise ExportError(f"onnx file {path}: expected a valid model that can be written, got {fault}") from fault
+        opset = read_opset(draft)
+        deviation, agreement = verify_onnx(draft, network, images)
+        draft.replace(path)
+    return ExportReport(path, opset, deviation, agreement, len(images))
+
+
+def read_opset(path: Path) -> int:
+    """Operator set that a file declares.
+
+    Raises:
+        ExportError: it is older than 18.
+    """
+    declared = {entry.domain: entry.version for entry in onnx.load(path, load_external_data=False).opset_import}
+    opset = declared.get("", 0)
+    if opset < MIN_OPSET:
+        raise ExportError(f"onnx file {path}: expected operator set {MIN_OPSET} or newer, got {opset}")
+    return opset
+
+
+def _convert(network: nn.Module, example: Tensor) -> onnx.ModelProto:
+    with _quiet():
+        program = torch.onnx.export(
+            _OneInput(network),
+            (example,),
+            dynamo=True,
+            external_data=False,
+            opset_version=PREFERRED_OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=({0: "batch"},),
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("onnx export: expected a program from torch, got none")
+    return program.model_proto
+
+
+class _OneInput(nn.Module):
+    """Hides arguments that only training uses."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)
+
+
+def _clean(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """Remove source paths and code lines that torch stores with every node, and add our own metadata."""
+    for parts in (model.graph.node, model.graph.value_info, model.graph.input, model.graph.output, model.graph.initializer):
+        for part in parts:
+            part.ClearField("metadata_props")
+            part.ClearField("doc_string")
+    for function in model.functions:
+        function.ClearField("metadata_props")
+        for node in function.node:
+            node.ClearField("metadata_props")
+            node.ClearField("doc_string")
+    model.graph.ClearField("metadata_props")
+    model.graph.ClearField("doc_string")
+    model.ClearField("metadata_props")
+    model.ClearField("doc_string")
+    model.producer_name = "nasengine"
+    for key, value in metadata.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what torch's exporter logs and warns about its own deprecations."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

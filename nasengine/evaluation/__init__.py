@@ -1,0 +1,7 @@
+"""Measuring architectures and networks."""
+
+from nasengine.evaluation.accuracy import accuracy
+from nasengine.evaluation.network_training import NetworkTraining
+from nasengine.evaluation.shared_weights import SharedWeightsEvaluator
+
+__all__ = ["NetworkTraining", "SharedWeightsEvaluator", "accuracy"]

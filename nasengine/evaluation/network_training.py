@@ -1,0 +1,86 @@
+"""Trains a network from scratch on all training images; the last epoch counts, no test image is seen."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from nasengine.data import ImageDataset, batches
+from nasengine.network import GraphNetwork
+from nasengine.optimization import (
+    cosine,
+    guarded_step,
+    load_optimizer,
+    make_sgd,
+    pack_optimizer,
+    set_learning_rate,
+)
+from nasengine.protocols import TaskState, TrainingRecipe
+from nasengine.randomness import seeded_generator
+
+
+class NetworkTraining:
+    """Training as a task; a step is one epoch.
+
+    Args:
+        name: of the task.
+        network: trained in place; a second output is an auxiliary classifier.
+        dataset: both halves of its training images are used.
+        recipe: the training.
+        seed: of the run.
+    """
+
+    def __init__(
+        self, name: str, network: GraphNetwork, dataset: ImageDataset, recipe: TrainingRecipe, *, seed: int
+    ) -> None:
+        self.name, self.network, self.dataset, self.recipe, self.seed = name, network, dataset, recipe, seed
+        self.optimizer = make_sgd(network.parameters(), recipe)
+        side = max(dataset.image_shape[1:])
+        # Cutout is an augmentation like the others: where the data allow none, it is off as well.
+        allowed = dataset.augmentation.flip or dataset.augmentation.crop_padding > 0
+        self._augmentation = replace(dataset.augmentation, cutout=round(recipe.cutout * side) if allowed else 0)
+        self._split = dataset.all_training
+
+    @property
+    def num_steps(self) -> int:
+        """Epochs."""
+        return self.recipe.epochs
+
+    def run_step(self, step: int) -> dict[str, Any]:
+        """One epoch; returns its mean loss and the accuracy on its (augmented) batches."""
+        rate = cosine(self.recipe, step)
+        set_learning_rate(self.optimizer, rate)
+        self.network.train()
+        generator = seeded_generator(self.seed, self.name, step)
+        drop_generator = seeded_generator(self.seed, self.name, step, "drop path")
+        drop_path = self.recipe.drop_path * step / self.recipe.epochs
+        total, correct = 0.0, 0
+        feed = batches(self._split, self.dataset, self.recipe.batch_size, generator, self._augmentation)
+        for number, (images, labels) in enumerate(feed):
+            outputs = self.network(images, drop_path, drop_generator)
+            logits, loss = self._loss(outputs, labels)
+            where = f"{self.name} training, step {number} of epoch {step}"
+            total += guarded_step(loss, self.optimizer, clip=self.recipe.gradient_clip, where=where) * len(labels)
+            correct += int((logits.argmax(1) == labels).sum())
+        count = len(self._split)
+        return {"loss": total / count, "train_accuracy": correct / count, "learning_rate": rate}
+
+    def _loss(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(outputs, Tensor):
+            return outputs, F.cross_entropy(outputs, labels)
+        logits, auxiliary = outputs
+        loss = F.cross_entropy(logits, labels) + self.recipe.auxiliary_weight * F.cross_entropy(auxiliary, labels)
+        return logits, loss
+
+    def state(self) -> TaskState:
+        """Weights and momenta."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return TaskState(tensors | pack_optimizer(self.optimizer, "optimizer"))
+
+    def load_state(self, state: TaskState) -> None:
+        """Go back to a state."""
+        prefix = "network."
+        own = {name: value for name, value in state.tensors.items() if name.startswith(prefix)}
+        self.network.load_state_dict({name.removeprefix(prefix): value for name, value in own.items()})
+        load_optimizer(self.optimizer, state.tensors, "optimizer")

@@ -1,0 +1,40 @@
+"""Estimates an architecture with the weights of a supernet."""
+
+from itertools import islice
+
+from nasengine.architecture import Architecture
+from nasengine.data import ImageDataset, batches
+from nasengine.evaluation.accuracy import accuracy
+from nasengine.protocols import Evaluation
+from nasengine.randomness import seeded_generator
+from nasengine.supernet.supernet import Supernet
+from nasengine.supernet.training.batch_norm import recalibrate
+
+
+class SharedWeightsEvaluator:
+    """Validation accuracy of a path, after its batch-norm statistics were measured anew on training images.
+
+    Args:
+        supernet: trained; its weights stay as they are, its statistics become those of the last path.
+        dataset: statistics come from ``train``, accuracies from ``validation``.
+        num_batches: batches of training images for the statistics.
+        batch_size: images in each.
+        seed: of the run; all paths see the same batches.
+    """
+
+    def __init__(
+        self, supernet: Supernet, dataset: ImageDataset, *, seed: int, num_batches: int = 8, batch_size: int = 128
+    ) -> None:
+        self.supernet, self.dataset = supernet, dataset
+        self.num_batches, self.batch_size, self.seed = num_batches, batch_size, seed
+
+    def __call__(self, architecture: Architecture) -> Evaluation:
+        """Measure a path."""
+        generator = seeded_generator(self.seed, "recalibration")
+        feed = batches(self.dataset.train, self.dataset, self.batch_size, generator)
+        images = (batch for batch, _ in islice(feed, self.num_batches))
+        recalibrate(self.supernet, lambda batch: self.supernet(batch, architecture), images)
+        value = accuracy(
+            self.supernet, self.dataset.validation, self.dataset, lambda batch: self.supernet(batch, architecture)
+        )
+        return Evaluation(architecture, {"accuracy": value})

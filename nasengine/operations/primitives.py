@@ -1,0 +1,177 @@
+"""Primitive operations as torch modules and functions: the one place that says what each kind computes."""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasengine.errors import GraphError
+from nasengine.graph.computation_graph import Operation
+from nasengine.operations.convolution import Convolution
+
+
+class Affine(nn.Module):
+    """Multiplies by, or adds, a learned value that broadcasts over the input."""
+
+    def __init__(self, operation: Operation) -> None:
+        super().__init__()
+        self.multiply = operation.kind == "scale"
+        self.value = nn.Parameter(torch.empty(operation.attribute("parameter_shape")))  # type: ignore[arg-type]
+
+    def reset_parameters(self) -> None:
+        """Start as the identity."""
+        nn.init.constant_(self.value, float(self.multiply))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.value if self.multiply else x + self.value
+
+
+def _linear(operation: Operation) -> nn.Module:
+    return nn.Linear(operation.input_shapes[0][-1], operation.output_shape[-1], bias=operation.bias)
+
+
+def _batch_norm(operation: Operation) -> nn.Module:
+    return nn.BatchNorm2d(operation.output_shape[0], affine=bool(operation.attribute("affine", True)))
+
+
+def _layer_norm(operation: Operation) -> nn.Module:
+    shape = operation.attribute("shape_normalized") or operation.output_shape[-1:]
+    return nn.LayerNorm(shape, elementwise_affine=bool(operation.attribute("affine", True)))  # type: ignore[arg-type]
+
+
+_MODULES: dict[str, Callable[[Operation], nn.Module]] = {
+    "conv": Convolution,
+    "linear": _linear,
+    "batch_norm": _batch_norm,
+    "layer_norm": _layer_norm,
+}
+
+
+def make_module(operation: Operation) -> nn.Module | None:
+    """Module with uninitialised weights for kinds that have weights or statistics; None for the others."""
+    if operation.kind in ("scale", "offset"):
+        return Affine(operation) if operation.attribute("learned") else None
+    factory = _MODULES.get(operation.kind)
+    return None if factory is None else factory(operation)
+
+
+def initialize_(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw weights as torch does by default (He et al., 2015, with a = sqrt(5)), but from ``generator``."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5), generator=generator)
+        if module.bias is not None:
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+    else:
+        module.reset_parameters()  # type: ignore[operator]
+
+
+def _zero(operation: Operation) -> Callable[[Tensor], Tensor]:
+    shape = operation.output_shape
+
+    def zero(x: Tensor) -> Tensor:
+        if operation.attribute("noise"):
+            return torch.randn(x.shape[0], *shape, dtype=x.dtype, device=x.device)
+        return x.new_zeros(x.shape[0], *shape)
+
+    return zero
+
+
+def _pool(operation: Operation) -> Callable[[Tensor], Tensor]:
+    ceil = bool(operation.attribute("ceil_mode", False))
+    if operation.kind == "max_pool":
+        return lambda x: F.max_pool2d(
+            x, operation.kernel, operation.stride, operation.padding, operation.dilation, ceil_mode=ceil
+        )
+    include = bool(operation.attribute("count_include_pad", True))
+    return lambda x: F.avg_pool2d(x, operation.kernel, operation.stride, operation.padding, ceil, include)
+
+
+def _crop(operation: Operation) -> Callable[[Tensor], Tensor]:
+    offset = operation.attribute("offset")
+    return lambda x: x[:, :, offset:, offset:]  # type: ignore[misc]
+
+
+def _pad(operation: Operation) -> Callable[[Tensor], Tensor]:
+    top, bottom, left, right = operation.attribute("pads")  # type: ignore[misc]
+    return lambda x: F.pad(x, (left, right, top, bottom))
+
+
+def _mean(operation: Operation) -> Callable[[Tensor], Tensor]:
+    axes = [axis + 1 for axis in operation.attribute("axes")]  # type: ignore[union-attr]
+    keep = bool(operation.attribute("keepdim", False))
+    return lambda x: x.mean(axes, keepdim=keep)
+
+
+def _axis_function(operation: Operation) -> Callable[..., Tensor]:
+    if operation.kind == "transpose":
+        order = (0, *(axis + 1 for axis in operation.attribute("axes")))  # type: ignore[union-attr]
+        return lambda x: x.permute(order)
+    axis = int(operation.attribute("axis", -1))  # type: ignore[call-overload]
+    axis += 1 if axis >= 0 else 0
+    if operation.kind == "concat":
+        return lambda *parts: torch.cat(parts, dim=axis)
+    return lambda x: F.softmax(x, dim=axis)
+
+
+def _fixed_affine(operation: Operation) -> Callable[[Tensor], Tensor]:
+    value = float(operation.attribute("value", 1.0 if operation.kind == "scale" else 0.0))  # type: ignore[arg-type]
+    return (lambda x: x * value) if operation.kind == "scale" else (lambda x: x + value)
+
+
+def add(*parts: Tensor) -> Tensor:
+    """Sum from left to right."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+_SIMPLE: dict[str, Callable[..., Tensor]] = {
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "silu": F.silu,
+    "hard_sigmoid": F.hardsigmoid,
+    "hard_swish": F.hardswish,
+    "identity": lambda x: x,
+    "add": add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "matmul": torch.matmul,
+    "flatten": lambda x: x.flatten(1),
+}
+
+_PARAMETRIC: dict[str, Callable[[Operation], Callable[..., Tensor]]] = {
+    "zero": _zero,
+    "max_pool": _pool,
+    "avg_pool": _pool,
+    "crop": _crop,
+    "pad": _pad,
+    "mean": _mean,
+    "concat": _axis_function,
+    "softmax": _axis_function,
+    "transpose": _axis_function,
+    "scale": _fixed_affine,
+    "offset": _fixed_affine,
+    "leaky_relu": lambda operation: lambda x: F.leaky_relu(x, float(operation.attribute("slope", 0.01))),  # type: ignore[arg-type]
+    "gelu": lambda operation: lambda x: F.gelu(x, approximate=str(operation.attribute("approximate", "none"))),
+    "reshape": lambda operation: lambda x: x.reshape(x.shape[0], *operation.output_shape),
+}
+
+
+def make_function(operation: Operation) -> Callable[..., Tensor]:
+    """What a kind without weights computes.
+
+    Raises:
+        GraphError: nothing is known that computes this kind.
+    """
+    if operation.kind in _SIMPLE:
+        return _SIMPLE[operation.kind]
+    if operation.kind in _PARAMETRIC:
+        return _PARAMETRIC[operation.kind](operation)
+    raise GraphError(f"operation kind {operation.kind!r}: expected one that a network can compute")

@@ -1,0 +1,233 @@
+"""From a dataset and a search space to a trained, exported and checked network."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nasengine.architecture import Architecture
+from nasengine.checkpoint import pack
+from nasengine.data import ImageDataset
+from nasengine.data.batches import normalize
+from nasengine.errors import StoreError
+from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, accuracy
+from nasengine.graph import ComputationGraph, cost, fingerprint, prune
+from nasengine.network import GraphNetwork
+from nasengine.pipeline.settings import SearchSettings
+from nasengine.pipeline.task import Progress, run_once, run_task
+from nasengine.protocols import Exporter, NetworkConfig, Strategy, Task, TaskState
+from nasengine.randomness import seed_of
+from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
+from nasengine.store import RunStore
+from nasengine.supernet import ArchitectureWeights, Supernet
+from nasengine.supernet.supernet import SupernetSpace
+from nasengine.supernet.training import ArchitectureTraining, DifferentiableTraining, SinglePathTraining
+
+MAX_VERIFIED_IMAGES = 2048
+ORDERS = {"darts-second-order": 2, "darts": 1, "fixed": 0}
+WINNER, BASELINE = "winner", "random_baseline"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a search is put together from; ``cli.py`` finds them by name."""
+
+    space: SupernetSpace
+    dataset: ImageDataset
+    exporter: Exporter
+    make_strategy: Callable[[SupernetSpace, random.Random], Strategy]
+
+
+class Search:
+    """One search: supernet training, selection, training of the winner and of a random architecture, test, export.
+
+    Steps that the store has already are not repeated, so that the same call starts a run and resumes it.
+
+    Everything that can be wrong with settings and data shows on construction, before a run folder is made.
+
+    Args:
+        settings: of the run.
+        parts: space, data, exporter and strategy.
+        progress: is told about every step.
+    """
+
+    store: RunStore
+
+    def __init__(self, settings: SearchSettings, parts: Parts, progress: Progress) -> None:
+        self.settings, self.space, self.exporter = settings, parts.space, parts.exporter
+        self.make_strategy, self.progress = parts.make_strategy, progress
+        self.scale = settings.adjust(parts.space.scales[settings.budget])
+        reduced = parts.dataset.reduced(
+            self.scale.max_train_images, self.scale.max_test_images, self.scale.max_image_size, settings.seed
+        )
+        self.dataset = reduced.to(torch.device(settings.device))
+        scale, sizes = self.scale, (self.dataset.num_classes, self.dataset.image_shape)
+        self.supernet_config = NetworkConfig(*sizes, scale.supernet_channels, scale.supernet_cells, searching=True)
+        self.final_config = NetworkConfig(
+            *sizes, scale.final_channels, scale.final_cells, auxiliary_head=scale.final.auxiliary_weight > 0
+        )
+        for config in (self.supernet_config, self.final_config):
+            self.space.supergraph(config)  # fails here where the images are too small
+
+    def run(self, store: RunStore) -> dict[str, Any]:
+        """Do everything that the store does not have yet.
+
+        Returns:
+            The summary, which is also written to the run folder.
+        """
+        self.store = store
+        torch.set_num_threads(self.settings.threads)
+        self._check_data()
+        winner = self._search()
+        networks = {WINNER: self._train(WINNER, winner), BASELINE: self._train(BASELINE, self._baseline(winner))}
+        # Only here, after every decision, test images are used for the first time.
+        results = {name: self._test(name, *trained) for name, trained in networks.items()}
+        path = self.store.folder / "winner.onnx"
+        exported = run_once("export", {}, lambda: self.export(networks[WINNER][1], path), self.store, self.progress)
+        summary = {
+            "run": str(self.store.folder),
+            "space": self.settings.space,
+            "data": self.data_card(),
+            "settings": self.settings.model_dump(),
+            "seconds": round(sum(event.get("seconds", 0.0) for event in self.store.events), 2),
+            **results,
+            "onnx": exported["onnx"],
+        }
+        self.store.write_summary(summary)
+        return summary
+
+    def data_card(self) -> dict[str, Any]:
+        """What is learned from and tested on, after the budget's limits."""
+        data = self.dataset
+        counts = {f"num_{part}": len(getattr(data, part)) for part in ("train", "validation", "test")}
+        shape = list(data.image_shape)
+        return {"name": data.name, "num_classes": data.num_classes, "image_shape": shape, **counts}
+
+    def _check_data(self) -> None:
+        """Record which images are used; a resumed run must see the same."""
+        found = self.dataset.fingerprint()
+        known = run_once("data", {}, lambda: {"fingerprint": found, **self.data_card()}, self.store, self.progress)
+        if known["fingerprint"] != found:
+            raise StoreError(
+                f"run folder {self.store.folder}: expected the images that the run began with, got others from "
+                f"{self.dataset.name}; restore them or start a new run"
+            )
+
+    # --- search -----------------------------------------------------------------------------------------------------
+
+    def _search(self) -> Architecture:
+        """Train the supernet and select from it."""
+        supernet = Supernet(self.space, self.supernet_config, seed_of(self.settings.seed, "supernet")).to(self.settings.device)
+        make = self._single_path if self.settings.training == "single-path" else self._differentiable
+        training, selection = make(supernet)
+        run_task(training, "supernet", self.store, self.progress)
+        run_task(selection, "selection", self.store, self.progress)
+        return selection.architecture()
+
+    def _single_path(self, supernet: Supernet) -> tuple[Task, SampledPathSelection]:
+        seed, scale = self.settings.seed, self.scale
+        training = SinglePathTraining(supernet, self.dataset, scale.supernet, seed=seed)
+        evaluator = SharedWeightsEvaluator(supernet, self.dataset, seed=seed)
+        selection = SampledPathSelection(
+            self.space, evaluator, self.make_strategy, num_paths=scale.sampled_paths, seed=seed
+        )
+        return training, selection
+
+    def _differentiable(self, supernet: Supernet) -> tuple[Task, MagnitudeSelection | PerturbationSelection]:
+        settings, scale = self.settings, self.scale
+        alphas = ArchitectureWeights(self.space.topology, seed_of(settings.seed, "alphas")).to(settings.device)
+        architecture = ArchitectureTraining(order=ORDERS[settings.training])
+        training = DifferentiableTraining(
+            supernet, alphas, self.dataset, scale.supernet, architecture=architecture, seed=settings.seed
+        )
+        if settings.selection == "magnitude":
+            return training, MagnitudeSelection(self.space, alphas)
+        return training, PerturbationSelection(
+            self.space,
+            training,
+            self.dataset,
+            tuning_epochs=scale.tuning_epochs,
+            batch_size=scale.selection_batch_size,
+            seed=settings.seed,
+        )
+
+    def _baseline(self, winner: Architecture) -> Architecture:
+        """A random architecture other than the winner."""
+        rng = random.Random(seed_of(self.settings.seed, "baseline"))
+        drawn = self.space.sample(rng)
+        while drawn == winner:
+            drawn = self.space.sample(rng)
+        return drawn
+
+    # --- the networks -----------------------------------------------------------------------------------------------
+
+    def _train(self, name: str, architecture: Architecture) -> tuple[Architecture, GraphNetwork]:
+        """Train from scratch; winner and baseline have the same recipe, images and batches."""
+        graph = self.space.to_graph(architecture, self.final_config)
+        network = GraphNetwork(graph, seed_of(self.settings.seed, "final")).to(self.settings.device)
+        task = NetworkTraining(name, network, self.dataset, self.scale.final, seed=self.settings.seed)
+        run_task(task, name, self.store, self.progress)
+        return architecture, without_auxiliary(network)
+
+    def _test(self, name: str, architecture: Architecture, network: GraphNetwork) -> dict[str, Any]:
+        """Test accuracy and costs of a trained network; its weights become an artifact."""
+
+        def measure() -> dict[str, Any]:
+            weights = self.store.artifacts.put(pack(TaskState(dict(network.state_dict()))), "safetensors")
+            result = {
+                "genotype": self.space.format(architecture),
+                "test_accuracy": accuracy(network, self.dataset.test, self.dataset),
+                **asdict(cost(network.graph)),
+                "fingerprint": fingerprint(network.graph),
+                "weights_sha256": weights.split(".")[0],
+            }
+            return {"artifact": weights, "result": result}
+
+        return run_once("test", {"network": name}, measure, self.store, self.progress)["result"]
+
+    def export(self, network: GraphNetwork, path: Path) -> dict[str, Any]:
+        """Write a trained network for the runtime and compare both on test images."""
+        deployed = with_weights_of(network, prune(network.graph)).cpu().eval()
+        images = normalize(self.dataset.test.images[:MAX_VERIFIED_IMAGES].cpu(), self.dataset)
+        tested = self.store.last("test", network=WINNER)
+        metadata = {
+            "space": self.settings.space,
+            "genotype": tested["result"]["genotype"] if tested else "",
+            "classes": json.dumps(self.dataset.class_names),
+            "input": f"(byte / 255 - mean) / std, mean {list(self.dataset.mean)}, std {list(self.dataset.std)}",
+        }
+        report = asdict(self.exporter(deployed, images, path, metadata))
+        return {"onnx": {**report, "path": str(report["path"])}}
+
+    def trained_winner(self, store: RunStore) -> GraphNetwork:
+        """The winner of a finished run, with the weights that were tested.
+
+        Raises:
+            StoreError: the run has no winner yet.
+        """
+        self.store = store
+        tested = self.store.last("test", network=WINNER)
+        if tested is None:
+            raise StoreError(
+                f"run folder {self.store.folder}: expected a finished run, got one without a tested winner; "
+                f"finish it with: nasengine search --resume {self.store.folder}"
+            )
+        return self._train(WINNER, self.space.parse(tested["result"]["genotype"]))[1]
+
+
+def without_auxiliary(network: GraphNetwork) -> GraphNetwork:
+    """The network as it is used: with its first output only."""
+    outputs = network.graph.outputs
+    return network if len(outputs) == 1 else with_weights_of(network, prune(network.graph, outputs[:1]))
+
+
+def with_weights_of(network: GraphNetwork, graph: ComputationGraph) -> GraphNetwork:
+    """A network of another graph that takes its weights, by name, from an existing one."""
+    smaller = GraphNetwork(graph)
+    state = network.state_dict()
+    smaller.load_state_dict({key: state[key] for key in smaller.state_dict()})
+    return smaller.to(next(iter(state.values())).device).train(network.training)

@@ -1,0 +1,83 @@
+"""Everything that a search depends on; it is the first line of the run's journal."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nasengine.errors import ConfigError
+from nasengine.protocols import SearchScale
+
+
+class SearchSettings(BaseModel):
+    """Settings of ``nasengine search``.
+
+    Args:
+        space: name of the search space.
+        data: what ``--data`` named.
+        budget: ``quick``, ``standard`` or ``full``; each space says what they mean.
+        seed: all randomness of the run comes from it.
+        training: how the supernet is trained.
+        selection: how an architecture is picked from it.
+        strategy: proposes paths for ``sampled-paths``.
+        device: where it runs.
+        threads: of torch on the CPU; a resumed run uses the same number, since the order of additions depends on it.
+        learning_rate: overrides the budget's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    space: str
+    data: str
+    budget: Literal["quick", "standard", "full"] = "standard"
+    seed: int = 0
+    training: Literal["darts", "darts-second-order", "fixed", "single-path"] = "darts"
+    selection: Literal["perturbation", "magnitude", "sampled-paths"] = "perturbation"
+    strategy: str = "random"
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = 1
+    learning_rate: float | None = None
+
+    @classmethod
+    def read(cls, content: dict[str, Any], where: str) -> "SearchSettings":
+        """Check values that come from the command line or from a journal.
+
+        Raises:
+            ConfigError: lists everything that is wrong.
+        """
+        try:
+            settings = cls(**content)
+        except (ValidationError, TypeError) as fault:
+            problems = fault.errors() if isinstance(fault, ValidationError) else []
+            faults = [
+                f"{where}, {'.'.join(map(str, entry['loc']))}: {entry['msg'][0].lower() + entry['msg'][1:]}, "
+                f"got {entry['input']!r}"
+                for entry in problems
+            ]
+            raise ConfigError(faults or [f"{where}: {fault}"]) from fault
+        settings._check_combination()
+        return settings
+
+    def _check_combination(self) -> None:
+        faults = []
+        if (self.training == "single-path") != (self.selection == "sampled-paths"):
+            faults.append(
+                f"--training {self.training} with --selection {self.selection}: expected sampled-paths after single-path "
+                "training, and perturbation or magnitude after the others"
+            )
+        if self.selection == "magnitude" and self.training == "fixed":
+            faults.append("--selection magnitude: expected trained architecture weights, got --training fixed")
+        if self.learning_rate is not None and not 0 < self.learning_rate < 10:
+            faults.append(f"--learning-rate: expected a number between 0 and 10, got {self.learning_rate}")
+        if faults:
+            raise ConfigError(faults)
+
+    def adjust(self, scale: SearchScale) -> SearchScale:
+        """The scale of the budget, with this run's learning rate where one is given."""
+        if self.learning_rate is None:
+            return scale
+        return replace(
+            scale,
+            supernet=replace(scale.supernet, learning_rate=self.learning_rate),
+            final=replace(scale.final, learning_rate=self.learning_rate),
+        )

@@ -1,0 +1,48 @@
+"""Brings a task to its end, whatever interrupts it."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from nasengine.checkpoint import pack, unpack
+from nasengine.protocols import Task
+from nasengine.store import RunStore
+
+
+class Progress(Protocol):
+    """Shows how far a run is."""
+
+    def begin(self, task: str, num_steps: int, done: int) -> None: ...
+    def advance(self, task: str, step: int, metrics: Mapping[str, Any]) -> None: ...
+
+
+def run_task(task: Task, name: str, store: RunStore, progress: Progress) -> None:
+    """Run the steps of a task that the store does not have yet; each is recorded with the state after it."""
+    last = store.last("step", task=name)
+    first = 0
+    if last is not None:
+        task.load_state(unpack(store.artifacts.get(last["state"])))
+        first = last["step"] + 1
+    progress.begin(name, task.num_steps, first)
+    for step in range(first, task.num_steps):
+        begin = time.perf_counter()
+        metrics = task.run_step(step)
+        seconds = round(time.perf_counter() - begin, 4)
+        store.checkpoint(name, step, pack(task.state()), metrics, seconds)
+        progress.advance(name, step, metrics)
+
+
+def run_once(
+    event: str, key: Mapping[str, str], work: Callable[[], dict[str, Any]], store: RunStore, progress: Progress
+) -> dict[str, Any]:
+    """Do a single piece of work and record what it returns, or return what the store has recorded already."""
+    known = store.last(event, **key)
+    if known is None:
+        label = " ".join([event, *key.values()])
+        progress.begin(label, 1, 0)
+        begin = time.perf_counter()
+        content = work()
+        store.record(event, **key, **content, seconds=round(time.perf_counter() - begin, 4))
+        progress.advance(label, 0, content)
+        return content
+    return known

@@ -1,0 +1,235 @@
+"""The doors of the house: what a search space, predictor, strategy, evaluator and exporter must offer.
+
+Protocols are structural: a plug-in inherits nothing, it only has these methods. Nothing here imports torch.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from nasengine.architecture import Architecture
+from nasengine.graph.computation_graph import ComputationGraph, Shape
+from nasengine.graph.supergraph import Selection, SuperGraph
+
+if TYPE_CHECKING:
+    import numpy
+    import torch
+
+    from nasengine.cells.topology import CellTopology
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Size of a network of cells.
+
+    Args:
+        num_classes: outputs of the classifier.
+        image_shape: (channels, height, width) of the images.
+        channels: channels of the first cells.
+        cells: number of cells (DARTS), or of cells in each stage (NAS-Bench-201).
+        searching: build as supernets are: batch norms without scale and shift, and after pools (DARTS).
+        auxiliary_head: add the second classifier that DARTS trains with, where the images are large enough.
+    """
+
+    num_classes: int = 10
+    image_shape: Shape = (3, 32, 32)
+    channels: int = 16
+    cells: int = 8
+    searching: bool = False
+    auxiliary_head: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecipe:
+    """How a network or supernet is trained: SGD with momentum and a cosine learning rate.
+
+    Args:
+        epochs: passes over the training images.
+        batch_size: images in a step, at most.
+        learning_rate, final_learning_rate: ends of the cosine.
+        momentum, weight_decay, nesterov: of SGD.
+        gradient_clip: largest norm of the gradient; None for no limit.
+        cutout: side of the square that is blanked in a training image, as a share of the image's side.
+        drop_path: chance of dropping a path at the end of training; it grows linearly from 0.
+        auxiliary_weight: weight of the auxiliary classifier's loss; 0 trains without one.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    learning_rate: float = 0.025
+    final_learning_rate: float = 0.0
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    nesterov: bool = False
+    gradient_clip: float | None = 5.0
+    cutout: float = 0.0
+    drop_path: float = 0.0
+    auxiliary_weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchScale:
+    """Everything that a budget fixes: sizes of the supernet and of the final network, and how both are trained.
+
+    Args:
+        supernet_channels, supernet_cells: size of the supernet.
+        supernet: its training.
+        tuning_epochs: epochs between two decisions of perturbation-based selection.
+        final_channels, final_cells: size of the network that is trained at the end.
+        final: its training.
+        selection_batch_size: images in a batch while candidates are compared; batch norms use its statistics.
+        sampled_paths: architectures that are compared after single-path training.
+        max_train_images: images kept of the train and validation halves together; None keeps all.
+        max_test_images: images kept for the final test; None keeps all.
+        max_image_size: larger images are averaged down to this many pixels a side; None leaves them.
+    """
+
+    supernet_channels: int
+    supernet_cells: int
+    supernet: TrainingRecipe
+    tuning_epochs: int
+    final_channels: int
+    final_cells: int
+    final: TrainingRecipe
+    selection_batch_size: int = 256
+    sampled_paths: int = 100
+    max_train_images: int | None = None
+    max_test_images: int | None = None
+    max_image_size: int | None = None
+
+
+@runtime_checkable
+class SearchSpace(Protocol):
+    """A set of architectures. Stateless; randomness comes in as an argument."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def paper(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def defaults(self) -> NetworkConfig: ...
+    def sample(self, rng: random.Random) -> Architecture: ...
+    def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture: ...
+    def crossover(self, first: Architecture, second: Architecture, rng: random.Random) -> Architecture: ...
+    def validate(self, architecture: Architecture) -> None: ...
+    def parse(self, text: str) -> Architecture: ...
+    def format(self, architecture: Architecture) -> str: ...
+    def to_graph(self, architecture: Architecture, config: NetworkConfig) -> ComputationGraph: ...
+
+
+@runtime_checkable
+class SupportsEnumeration(Protocol):
+    """A space that is small enough to be listed."""
+
+    def enumerate(self) -> Iterator[Architecture]: ...
+
+
+@runtime_checkable
+class SupportsSupernet(Protocol):
+    """A space whose architectures are choices on one supergraph.
+
+    ``selection`` names the candidates that an architecture keeps; ``topology`` names the edges to choose on; ``scales``
+    says what each budget means here (``full`` is the paper's setting).
+    """
+
+    @property
+    def topology(self) -> "CellTopology": ...
+    @property
+    def scales(self) -> Mapping[str, SearchScale]: ...
+    def supergraph(self, config: NetworkConfig) -> SuperGraph: ...
+    def selection(self, architecture: Architecture) -> Selection: ...
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted scores: ``mean`` and ``std``, each of shape (num_graphs,)."""
+
+    mean: "numpy.ndarray"
+    std: "numpy.ndarray"
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Scores computation graphs; it never sees a search space."""
+
+    def fit(self, graphs: Sequence[ComputationGraph], targets: Sequence[float]) -> None: ...
+    def predict(self, graphs: Sequence[ComputationGraph]) -> Prediction: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one architecture. ``metrics`` holds units in its names; accuracies are fractions."""
+
+    architecture: Architecture
+    metrics: Mapping[str, float]
+    failure: str | None = None
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Proposes architectures and learns from evaluations; owns no loop, model, file or clock."""
+
+    def ask(self, count: int) -> list[Architecture]: ...
+    def tell(self, evaluations: Sequence[Evaluation]) -> None: ...
+
+
+class Evaluator(Protocol):
+    """Measures one architecture."""
+
+    def __call__(self, architecture: Architecture) -> Evaluation: ...
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """An exported file and how far it is from the network it came from.
+
+    Args:
+        path: the file.
+        opset: operator set, read back from the file.
+        max_deviation: largest absolute difference between the logits of file and network.
+        top1_agreement: share of images for which both name the same class.
+        num_images: images that were compared.
+    """
+
+    path: Path
+    opset: int
+    max_deviation: float
+    top1_agreement: float
+    num_images: int
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """Writes a trained network for a runtime and compares both on ``images``."""
+
+    def __call__(
+        self, network: "torch.nn.Module", images: "torch.Tensor", path: Path, metadata: Mapping[str, str]
+    ) -> ExportReport: ...
+
+
+@dataclass
+class TaskState:
+    """Everything a long task needs to go on: tensors by name, and plain values that JSON can hold."""
+
+    tensors: dict[str, "torch.Tensor"] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """Long work in steps that can be interrupted between any two of them.
+
+    Running steps ``k`` to the end from ``state()`` as it was after step ``k - 1`` gives the same result, bit for bit,
+    as an undisturbed run: all randomness of a step comes from the seed and the step's number.
+    """
+
+    @property
+    def num_steps(self) -> int: ...
+    def run_step(self, step: int) -> dict[str, Any]: ...
+    def state(self) -> TaskState: ...
+    def load_state(self, state: TaskState) -> None: ...

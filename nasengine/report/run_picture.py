@@ -1,0 +1,83 @@
+"""One picture of a run: the winner's cells, the losses, what the selection measured, and the result."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nasengine.report.cell_drawing import draw_cell, new_figure, write_figure
+from nasengine.store.journal import Event
+from nasengine.supernet.supernet import SupernetSpace
+
+COLOURS = {"supernet": "#1f77b4", "winner": "#d62728", "random_baseline": "#7f7f7f"}
+
+
+def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, Any], path: Path) -> None:
+    """Write the picture of a finished run.
+
+    Args:
+        events: the journal.
+        space: the search space.
+        summary: outcome of the run.
+        path: file to write; its ending gives the type.
+    """
+    topology = space.topology
+    genotype = space.parse(summary["winner"]["genotype"]).genotype
+    columns = max(2, len(topology.kinds) + (len(topology.kinds) == 1))
+    figure, axes = new_figure((6.6 * columns, 8.4), rows=2, columns=columns)
+    for axis, kind in zip(axes, topology.kinds, strict=False):
+        draw_cell(axis, topology, genotype.edges(kind), f"winner: {kind} cell")  # type: ignore[attr-defined]
+    _draw_losses(axes[columns], events)
+    if len(topology.kinds) == 1:
+        _draw_result(axes[1], summary)
+    else:
+        _draw_result(axes[columns + 1].inset_axes((0.0, 0.0, 0.27, 1.0)), summary)
+    area = axes[columns + 1] if len(topology.kinds) == 1 else axes[columns + 1].inset_axes((0.5, 0.0, 0.5, 1.0))
+    if len(topology.kinds) > 1:
+        axes[columns + 1].axis("off")
+    _draw_decisions(area, events)
+    data = summary["data"]
+    figure.suptitle(f"{summary['space']} on {data['name']}, {summary['settings']['budget']} budget, {summary['seconds']:.0f} s")
+    write_figure(figure, path)
+
+
+def _draw_losses(axis: Any, events: Sequence[Event]) -> None:
+    for task, colour in COLOURS.items():
+        losses = [event["metrics"]["loss"] for event in events if event["event"] == "step" and event["task"] == task]
+        if losses:
+            axis.plot(range(1, len(losses) + 1), losses, color=colour, label=task.replace("_", " "), marker="." if len(losses) < 20 else None)
+    axis.set(xlabel="epoch", ylabel="training loss", title="training", yscale="log")
+    axis.legend(frameon=False)
+    axis.grid(alpha=0.3)
+
+
+def _draw_result(axis: Any, summary: dict[str, Any]) -> None:
+    names = ("winner", "random_baseline")
+    values = [summary[name]["test_accuracy"] for name in names]
+    bars = axis.bar(["winner", "random"], values, color=[COLOURS[name] for name in names], width=0.6)
+    axis.bar_label(bars, [f"{value:.4f}" for value in values], fontsize=9)
+    axis.set_ylim(max(0.0, min(values) - 0.1), min(1.05, max(values) + 0.03))
+    axis.set_title("test accuracy")
+
+
+def _draw_decisions(axis: Any, events: Sequence[Event]) -> None:
+    """How much accuracy the supernet loses without each candidate; the one that was kept is filled."""
+    decisions = [
+        decision
+        for event in events
+        if event["event"] == "step" and event["task"] == "selection"
+        for decision in event["metrics"].get("decisions", [])
+        if "edge" in decision
+    ]
+    if not decisions:
+        axis.axis("off")
+        axis.text(0.5, 0.5, "selection compared no operations", ha="center", va="center")
+        return
+    decisions.sort(key=lambda decision: (decision["kind"], decision["edge"][1], decision["edge"][0]), reverse=True)
+    for row, decision in enumerate(decisions):
+        for operation, drop in decision["accuracy_drop"].items():
+            kept = operation == decision["kept"]
+            axis.plot(drop, row, "o", color="#d62728" if kept else "#999999", markersize=5 if kept else 3, alpha=1 if kept else 0.6)
+    labels = [f"{decision['kind']} {decision['edge'][0]}-{decision['edge'][1]}  {decision['kept']}" for decision in decisions]
+    axis.set_yticks(range(len(labels)), labels, fontsize=5.5 if len(labels) > 12 else 8)
+    axis.set(xlabel="accuracy lost without the operation", title="selection (red: kept)")
+    axis.axvline(0, color="#cccccc", lw=0.8)

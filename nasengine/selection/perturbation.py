@@ -1,0 +1,197 @@
+"""Perturbation-based selection: keep the operation that the supernet misses most.
+
+Wang, Cheng, Chen, Tang and Hsieh, 2021, arXiv 2108.04392 ("Rethinking Architecture Selection in Differentiable NAS"),
+algorithm 1. First every edge is given its operation (operation projection), then every node its input edges (topology
+projection), in random order, with some training in between. Deviations from the released code, each for a reason: a
+score leaves the running statistics of batch norms as they were; edges that were already removed from a node stay removed
+while its next edge is scored; there is no training after the last decision, since nothing depends on it.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nasengine.architecture import Architecture, CellEdge, CellGenotype
+from nasengine.data import ImageDataset, evaluation_batches
+from nasengine.graph.supergraph import ChoiceKey
+from nasengine.optimization import set_learning_rate
+from nasengine.protocols import TaskState
+from nasengine.randomness import seed_of
+from nasengine.supernet.choice import Mixture
+from nasengine.supernet.supernet import SupernetSpace
+from nasengine.supernet.training.batch_norm import kept_statistics
+from nasengine.supernet.training.differentiable import DifferentiableTraining
+
+TUNING_RATE_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """One event of the schedule: every kind of cell decides one edge (``node`` is None) or one node."""
+
+    number: int
+    is_topology: bool
+
+
+class PerturbationSelection:
+    """Selection as a task; its steps are decisions and the epochs of tuning between them.
+
+    Args:
+        space: the search space.
+        training: the trained supernet with its architecture weights; tuned in place.
+        dataset: candidates are compared on all images of ``validation``.
+        tuning_epochs: epochs of training after each decision.
+        batch_size: images in a batch while comparing.
+        seed: of the run; gives the order of edges and nodes.
+    """
+
+    name = "selection"
+
+    def __init__(
+        self,
+        space: SupernetSpace,
+        training: DifferentiableTraining,
+        dataset: ImageDataset,
+        *,
+        tuning_epochs: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.space, self.training, self.dataset = space, training, dataset
+        self.tuning_epochs, self.batch_size, self.seed = tuning_epochs, batch_size, seed
+        topology = space.topology
+        self._open_nodes = [target for target in topology.targets if topology.num_kept(target) < target]
+        events = [_Decision(number, False) for number in range(len(topology.edges))]
+        events += [_Decision(number, True) for number in range(len(self._open_nodes))]
+        self._schedule: list[_Decision | int] = []
+        for index, event in enumerate(events):
+            self._schedule.append(event)
+            if index < len(events) - 1:
+                self._schedule.extend(range(tuning_epochs))
+        self.decided: dict[ChoiceKey, int] = {}
+        self.removed: set[ChoiceKey] = set()
+        self._began = False
+
+    @property
+    def num_steps(self) -> int:
+        """Decisions and tuning epochs."""
+        return len(self._schedule)
+
+    def run_step(self, step: int) -> dict[str, Any]:
+        """Take a decision for every kind of cell, or tune for one epoch."""
+        if not self._began:
+            self.training.restart_weights_optimizer()
+            self._began = True
+        entry = self._schedule[step]
+        if isinstance(entry, int):
+            rate = TUNING_RATE_SHARE * self.training.recipe.learning_rate
+            loss = self.training.epoch(self._mixture, rate, ("tuning", step))
+            return {"loss": loss}
+        decide = self._decide_node if entry.is_topology else self._decide_edge
+        return {"decisions": [decide(kind, entry.number) for kind in self.space.topology.kinds]}
+
+    def architecture(self) -> Architecture:
+        """What was selected."""
+        topology = self.space.topology
+        edges: dict[str, list[CellEdge]] = {kind: [] for kind in topology.kinds}
+        for (kind, index), pick in self.decided.items():
+            if (kind, index) not in self.removed:
+                source, target = topology.edges[index]
+                edges[kind].append(CellEdge(target, source, topology.candidates[kind][index][pick]))
+        return Architecture(self.space.name, CellGenotype.of(**edges))
+
+    # --- decisions --------------------------------------------------------------------------------------------------
+
+    def _decide_edge(self, kind: str, number: int) -> dict[str, Any]:
+        topology = self.space.topology
+        index = self._order(kind, "edges", list(range(len(topology.edges))))[number]
+        names = topology.candidates[kind][index]
+        source, target = topology.edges[index]
+        report: dict[str, Any] = {"kind": kind, "edge": [source, target]}
+        allowed = [pick for pick, name in enumerate(names) if name not in topology.search_only]
+        reference = self._accuracy(self._mixture(True))
+        scores = {pick: self._accuracy(self._mixture(True, without=((kind, index), pick))) for pick in allowed}
+        winner = min(allowed, key=lambda pick: scores[pick])  # of equal scores the first
+        self.decided[(kind, index)] = winner
+        report |= {
+            "reference_accuracy": reference,
+            "accuracy_without": {names[pick]: score for pick, score in scores.items()},
+            "accuracy_drop": {names[pick]: reference - score for pick, score in scores.items()},
+            "kept": names[winner],
+        }
+        return report
+
+    def _decide_node(self, kind: str, number: int) -> dict[str, Any]:
+        topology = self.space.topology
+        target = self._order(kind, "nodes", self._open_nodes)[number]
+        remaining = [topology.edge_index(source, target) for source in range(target)]
+        rounds = []
+        while len(remaining) > topology.num_kept(target):
+            reference = self._accuracy(self._mixture(True))
+            scores = {
+                index: self._accuracy(self._mixture(True, dropped={(kind, index)})) for index in remaining
+            }
+            loser = max(reversed(remaining), key=lambda index: scores[index])  # of equal scores the last
+            remaining.remove(loser)
+            self.removed.add((kind, loser))
+            rounds.append({
+                "reference_accuracy": reference,
+                "accuracy_without": {str(topology.edges[index][0]): score for index, score in scores.items()},
+                "accuracy_drop": {str(topology.edges[index][0]): reference - s for index, s in scores.items()},
+                "removed": topology.edges[loser][0],
+            })  # fmt: skip
+        return {"kind": kind, "node": target, "rounds": rounds, "kept": [topology.edges[i][0] for i in remaining]}
+
+    def _order(self, kind: str, what: str, items: list[int]) -> list[int]:
+        """Random order of edges or nodes, the same whenever it is asked for."""
+        return random.Random(seed_of(self.seed, "selection", kind, what)).sample(items, len(items))
+
+    # --- measuring --------------------------------------------------------------------------------------------------
+
+    def _mixture(
+        self,
+        detach: bool,
+        without: tuple[ChoiceKey, int] | None = None,
+        dropped: set[ChoiceKey] | None = None,
+    ) -> Mixture:
+        """The mixture of the moment; weights that are taken away are not shared out among the others."""
+        active: dict[ChoiceKey, tuple[int, ...]] = {}
+        gone = self.removed | (dropped or set())
+        for key, picks in self.training.supernet.allowed.items():
+            chosen = (self.decided[key],) if key in self.decided else tuple(picks)
+            if without is not None and key == without[0]:
+                chosen = tuple(pick for pick in chosen if pick != without[1])
+            active[key] = () if key in gone else chosen
+        return self.training.alphas.mixture(self.decided, active, detach=detach)
+
+    @torch.no_grad()
+    def _accuracy(self, mixture: Mixture) -> float:
+        """Share of validation images that the supernet gets right, with batch statistics in its batch norms."""
+        supernet = self.training.supernet
+        correct = 0
+        with kept_statistics(supernet):
+            for images, labels in evaluation_batches(self.dataset.validation, self.dataset, self.batch_size):
+                correct += int((supernet(images, mixture).argmax(1) == labels).sum())
+        return correct / len(self.dataset.validation)
+
+    # --- state ------------------------------------------------------------------------------------------------------
+
+    def state(self) -> TaskState:
+        """The tuned supernet and all decisions."""
+        state = self.training.state()
+        state.values = {
+            "decided": [[kind, edge, pick] for (kind, edge), pick in self.decided.items()],
+            "removed": sorted([kind, edge] for kind, edge in self.removed),
+        }
+        return state
+
+    def load_state(self, state: TaskState) -> None:
+        """Go back to a state."""
+        self.training.restart_weights_optimizer()
+        set_learning_rate(self.training.weights_optimizer, TUNING_RATE_SHARE * self.training.recipe.learning_rate)
+        self.training.load_state(state)
+        self._began = True
+        self.decided = {(kind, edge): pick for kind, edge, pick in state.values["decided"]}
+        self.removed = {(kind, edge) for kind, edge in state.values["removed"]}

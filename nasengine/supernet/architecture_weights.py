@@ -1,0 +1,59 @@
+"""The architecture weights (alpha) of differentiable search."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nasengine.cells.topology import CellTopology
+from nasengine.graph.supergraph import ChoiceKey, Selection
+from nasengine.supernet.choice import Mixture
+
+INITIAL_STD = 1e-3
+
+
+class ArchitectureWeights(nn.Module):
+    """One value for every candidate of every edge and kind of cell (DARTS, Liu et al., 2019, section 2.2).
+
+    Args:
+        topology: edges and candidates.
+        seed: where the initial values, normal with standard deviation 1e-3, come from.
+    """
+
+    def __init__(self, topology: CellTopology, seed: int = 0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.alpha = nn.ParameterDict()
+        self._valid: dict[str, Tensor] = {}
+        for kind in topology.kinds:
+            counts = torch.tensor([len(names) for names in topology.candidates[kind]])
+            width = int(counts.max())
+            noise = torch.randn(len(counts), width, generator=generator)
+            self.alpha[kind] = nn.Parameter(INITIAL_STD * noise)
+            self.register_buffer(f"_valid_{kind}", torch.arange(width) < counts[:, None], persistent=False)
+
+    def softmax(self) -> dict[str, Float[Tensor, "num_edges num_candidates"]]:
+        """Mixture weights: softmax over the candidates of each edge; places without a candidate get zero."""
+        return {
+            kind: alpha.masked_fill(~self.get_buffer(f"_valid_{kind}"), -torch.inf).softmax(dim=1)
+            for kind, alpha in self.alpha.items()
+        }
+
+    def mixture(
+        self, decided: dict[ChoiceKey, int] | None = None, active: Selection | None = None, detach: bool = False
+    ) -> Mixture:
+        """The mixture that these weights stand for.
+
+        Args:
+            decided: edges that have one operation left: it gets weight 1 and the others 0.
+            active: candidates that are computed at all.
+            detach: leave the weights out of the gradient.
+        """
+        weights = {kind: rows.detach() if detach else rows for kind, rows in self.softmax().items()}
+        for kind, rows in weights.items():
+            picks = {edge: pick for (owner, edge), pick in (decided or {}).items() if owner == kind}
+            if picks:
+                edges = torch.tensor(list(picks), device=rows.device)
+                hard = torch.zeros(len(picks), rows.shape[1], device=rows.device)
+                hard[torch.arange(len(picks)), list(picks.values())] = 1.0
+                weights[kind] = rows.index_copy(0, edges, hard)
+        return Mixture(weights, active)

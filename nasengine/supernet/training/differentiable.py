@@ -1,0 +1,184 @@
+"""Differentiable architecture search: supernet weights and architecture weights trained in turns.
+
+DARTS: Liu, Simonyan and Yang, 2019, arXiv 1806.09055, algorithm 1. With ``order=0`` the architecture weights stay as
+they are ("fixed alpha" of Wang et al., 2021, arXiv 2108.04392, section 5.3), which halves the cost of a step.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nasengine.data import ImageDataset, batches
+from nasengine.data.batches import Batch
+from nasengine.optimization import (
+    cosine,
+    guarded_step,
+    load_optimizer,
+    make_sgd,
+    pack_optimizer,
+    set_learning_rate,
+)
+from nasengine.protocols import TaskState, TrainingRecipe
+from nasengine.randomness import seeded_generator
+from nasengine.supernet.architecture_weights import ArchitectureWeights
+from nasengine.supernet.choice import Mixture
+from nasengine.supernet.supernet import Supernet
+from nasengine.supernet.training.unrolled import unrolled_gradients
+
+MixtureOf = Callable[[bool], Mixture]
+"""Gives the mixture of the moment; the argument says whether it is left out of the gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchitectureTraining:
+    """How architecture weights are trained.
+
+    Args:
+        order: 0 leaves them alone, 1 takes the gradient at the current weights, 2 through one step of them.
+        learning_rate, betas, weight_decay: of Adam (DARTS, section 3.1).
+    """
+
+    order: int = 1
+    learning_rate: float = 3e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = 1e-3
+
+
+class DifferentiableTraining:
+    """Trains a supernet; one step of this task is one epoch over the training half.
+
+    Args:
+        supernet: trained in place.
+        alphas: architecture weights, trained in place.
+        dataset: weights learn from ``train``, architecture weights from ``validation``.
+        recipe: training of the weights.
+        architecture: training of the architecture weights.
+        seed: of the run.
+    """
+
+    name = "supernet"
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        alphas: ArchitectureWeights,
+        dataset: ImageDataset,
+        recipe: TrainingRecipe,
+        *,
+        architecture: ArchitectureTraining,
+        seed: int,
+    ) -> None:
+        self.supernet, self.alphas, self.dataset, self.recipe = supernet, alphas, dataset, recipe
+        self.architecture, self.seed = architecture, seed
+        self.restart_weights_optimizer()
+        self.alpha_optimizer = torch.optim.Adam(
+            alphas.parameters(),
+            lr=architecture.learning_rate,
+            betas=architecture.betas,
+            weight_decay=architecture.weight_decay,
+        )
+
+    @property
+    def num_steps(self) -> int:
+        """Epochs."""
+        return self.recipe.epochs
+
+    def restart_weights_optimizer(self) -> None:
+        """Forget the momenta of the supernet's weights."""
+        self.weights_optimizer = make_sgd(self.supernet.parameters(), self.recipe)
+
+    def run_step(self, step: int) -> dict[str, Any]:
+        """One epoch; returns its mean loss."""
+        rate = cosine(self.recipe, step)
+        loss = self.epoch(lambda detach: self.alphas.mixture(detach=detach), rate, (self.name, step))
+        return {"loss": loss, "learning_rate": rate}
+
+    def epoch(self, mixture: MixtureOf, rate: float, key: tuple[Any, ...]) -> float:
+        """One pass over the training half at one learning rate, under any mixture.
+
+        Args:
+            mixture: what the supernet computes.
+            rate: learning rate of the weights.
+            key: what the randomness of this epoch depends on, beside the seed.
+
+        Returns:
+            Mean training loss.
+        """
+        set_learning_rate(self.weights_optimizer, rate)
+        self.supernet.train()
+        losses = []
+        for number, (batch, held_out) in enumerate(self._pairs(key)):
+            where = f"{key[0]} training, step {number} of epoch {key[-1]}"
+            if held_out is not None:
+                self._architecture_step(mixture, batch, held_out, where)
+            loss = F.cross_entropy(self.supernet(batch[0], mixture(True)), batch[1])
+            losses.append(guarded_step(loss, self.weights_optimizer, clip=self.recipe.gradient_clip, where=where))
+        return sum(losses) / len(losses)
+
+    def _pairs(self, key: tuple[Any, ...]) -> Iterator[tuple[Batch, Batch | None]]:
+        generator = seeded_generator(self.seed, *key)
+        size, change = self.recipe.batch_size, self.dataset.augmentation
+        training = batches(self.dataset.train, self.dataset, size, generator, change)
+        if self.architecture.order == 0:
+            yield from zip(training, repeat(None))
+            return
+        other = seeded_generator(self.seed, *key, "validation")
+        passes = (batches(self.dataset.validation, self.dataset, size, other, change) for _ in repeat(None))
+        yield from zip(training, chain.from_iterable(passes))
+
+    def _architecture_step(self, mixture: MixtureOf, batch: Batch, held_out: Batch, where: str) -> None:
+        if self.architecture.order == 2:
+            loss, gradients = unrolled_gradients(
+                self.supernet, self.alphas, mixture, batch, held_out, self.weights_optimizer
+            )
+            surrogate = _with_gradients(list(self.alphas.parameters()), gradients, loss)
+        else:
+            # Only the architecture weights need gradients here: a third of the backward pass is saved.
+            with frozen(self.supernet):
+                surrogate = F.cross_entropy(self.supernet(held_out[0], mixture(False)), held_out[1])
+        guarded_step(surrogate, self.alpha_optimizer, where=f"{where} (architecture)")
+
+    def state(self) -> TaskState:
+        """Weights, architecture weights and both optimizers."""
+        tensors = {f"supernet.{name}": value for name, value in self.supernet.state_dict().items()}
+        tensors |= {f"alphas.{name}": value for name, value in self.alphas.state_dict().items()}
+        tensors |= pack_optimizer(self.weights_optimizer, "weights_optimizer")
+        tensors |= pack_optimizer(self.alpha_optimizer, "alpha_optimizer")
+        return TaskState(tensors)
+
+    def load_state(self, state: TaskState) -> None:
+        """Go back to a state."""
+        self.supernet.load_state_dict(_part(state.tensors, "supernet."))
+        self.alphas.load_state_dict(_part(state.tensors, "alphas."))
+        load_optimizer(self.weights_optimizer, state.tensors, "weights_optimizer")
+        load_optimizer(self.alpha_optimizer, state.tensors, "alpha_optimizer")
+
+
+class frozen:  # noqa: N801 (reads as a statement: with frozen(module))
+    """Within this context the parameters of a module need no gradient."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+    def __enter__(self) -> None:
+        for parameter in self.parameters:
+            parameter.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
+
+
+def _with_gradients(parameters: list[torch.nn.Parameter], gradients: list[Tensor], loss: Tensor) -> Tensor:
+    """A scalar with the value ``loss`` and the given gradients."""
+    linear = sum((parameter * gradient).sum() for parameter, gradient in zip(parameters, gradients, strict=True))
+    return linear - linear.detach() + loss.detach()  # type: ignore[union-attr, operator]
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

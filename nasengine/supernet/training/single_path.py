@@ -1,0 +1,70 @@
+"""Single-path training: every step trains one architecture, drawn uniformly.
+
+Li and Talwalkar, 2019, arXiv 1902.07638 (RSPS); Guo et al., 2020, arXiv 1904.00420 (single path one-shot).
+"""
+
+import random
+from typing import Any
+
+import torch.nn.functional as F
+
+from nasengine.data import ImageDataset, batches
+from nasengine.optimization import (
+    cosine,
+    guarded_step,
+    load_optimizer,
+    make_sgd,
+    pack_optimizer,
+    set_learning_rate,
+)
+from nasengine.protocols import TaskState, TrainingRecipe
+from nasengine.randomness import seed_of, seeded_generator
+from nasengine.supernet.supernet import Supernet
+
+
+class SinglePathTraining:
+    """Trains a supernet path by path; one step of this task is one epoch over the training half.
+
+    Args:
+        supernet: trained in place.
+        dataset: weights learn from ``train``.
+        recipe: training of the weights.
+        seed: of the run.
+    """
+
+    name = "supernet"
+
+    def __init__(self, supernet: Supernet, dataset: ImageDataset, recipe: TrainingRecipe, *, seed: int) -> None:
+        self.supernet, self.dataset, self.recipe, self.seed = supernet, dataset, recipe, seed
+        self.optimizer = make_sgd(supernet.parameters(), recipe)
+
+    @property
+    def num_steps(self) -> int:
+        """Epochs."""
+        return self.recipe.epochs
+
+    def run_step(self, step: int) -> dict[str, Any]:
+        """One epoch; returns its mean loss."""
+        rate = cosine(self.recipe, step)
+        set_learning_rate(self.optimizer, rate)
+        self.supernet.train()
+        rng = random.Random(seed_of(self.seed, "paths", step))
+        generator = seeded_generator(self.seed, self.name, step)
+        losses = []
+        feed = batches(self.dataset.train, self.dataset, self.recipe.batch_size, generator, self.dataset.augmentation)
+        for number, (images, labels) in enumerate(feed):
+            loss = F.cross_entropy(self.supernet(images, self.supernet.space.sample(rng)), labels)
+            where = f"supernet training, step {number} of epoch {step}"
+            losses.append(guarded_step(loss, self.optimizer, clip=self.recipe.gradient_clip, where=where))
+        return {"loss": sum(losses) / len(losses), "learning_rate": rate}
+
+    def state(self) -> TaskState:
+        """Weights and optimizer."""
+        tensors = {f"supernet.{name}": value for name, value in self.supernet.state_dict().items()}
+        return TaskState(tensors | pack_optimizer(self.optimizer, "optimizer"))
+
+    def load_state(self, state: TaskState) -> None:
+        """Go back to a state."""
+        own = {name: value for name, value in state.tensors.items() if name.startswith("supernet.")}
+        self.supernet.load_state_dict({name.removeprefix("supernet."): value for name, value in own.items()})
+        load_optimizer(self.optimizer, state.tensors, "optimizer")

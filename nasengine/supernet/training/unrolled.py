@@ -1,0 +1,96 @@
+"""The second-order architecture gradient of DARTS (Liu et al., 2019, arXiv 1806.09055, equations 7 and 8)."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+
+from nasengine.data.batches import Batch
+from nasengine.supernet.architecture_weights import ArchitectureWeights
+from nasengine.supernet.choice import Mixture
+from nasengine.supernet.supernet import Supernet
+
+FINITE_DIFFERENCE_RADIUS = 1e-2
+
+
+def unrolled_gradients(
+    supernet: Supernet,
+    alphas: ArchitectureWeights,
+    mixture: Callable[[bool], Mixture],
+    batch: Batch,
+    held_out: Batch,
+    optimizer: torch.optim.SGD,
+) -> tuple[Tensor, list[Tensor]]:
+    """Validation loss after one training step of the weights, and its gradient with respect to the architecture.
+
+    The step repeats the optimizer's update (learning rate, momentum, weight decay). The product of the mixed second
+    derivative with a vector v is a central difference with radius 0.01 / |v|. Neither weights nor running statistics
+    of the supernet change.
+
+    Args:
+        supernet: at weights w.
+        alphas: architecture weights.
+        mixture: gives their mixture.
+        batch: training images for the step.
+        held_out: validation images for the loss after it.
+        optimizer: of the weights.
+
+    Returns:
+        The loss, and one gradient for each parameter of ``alphas``.
+    """
+    weights = {name: weight.detach() for name, weight in supernet.named_parameters()}
+    rate = optimizer.param_groups[0]["lr"]
+    stepped = _stepped(supernet, weights, mixture, batch, optimizer)
+
+    targets = list(alphas.parameters())
+    loss = _loss(supernet, stepped, mixture(False), held_out)
+    gradients = torch.autograd.grad(loss, [*targets, *stepped.values()], allow_unused=True)
+    direct = [_or_zeros(gradient, target) for gradient, target in zip(gradients, targets, strict=False)]
+    direction = {
+        name: _or_zeros(gradient, weight)
+        for (name, weight), gradient in zip(stepped.items(), gradients[len(targets) :], strict=True)
+    }
+    norm = torch.stack([part.norm() for part in direction.values()]).norm()
+    radius = FINITE_DIFFERENCE_RADIUS / norm.clamp(min=1e-12)
+    sides = []
+    for sign in (1.0, -1.0):
+        moved = {name: weight + sign * radius * direction[name] for name, weight in weights.items()}
+        side = torch.autograd.grad(_loss(supernet, moved, mixture(False), batch), targets, allow_unused=True)
+        sides.append([_or_zeros(gradient, target) for gradient, target in zip(side, targets, strict=True)])
+    return loss.detach(), [
+        first - rate * (plus - minus) / (2 * radius)
+        for first, plus, minus in zip(direct, *sides, strict=True)
+    ]  # fmt: skip
+
+
+def _stepped(
+    supernet: Supernet,
+    weights: dict[str, Tensor],
+    mixture: Callable[[bool], Mixture],
+    batch: Batch,
+    optimizer: torch.optim.SGD,
+) -> dict[str, Tensor]:
+    """Weights after one update by SGD with momentum, ready to be differentiated."""
+    settings = optimizer.param_groups[0]
+    leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
+    loss = _loss(supernet, leaves, mixture(True), batch)
+    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    stepped = {}
+    for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+        buffer = optimizer.state[supernet.get_parameter(name)].get("momentum_buffer")
+        update = _or_zeros(gradient, weight) + settings["weight_decay"] * weight
+        if buffer is not None:
+            update = update + settings["momentum"] * buffer
+        stepped[name] = (weight - settings["lr"] * update).requires_grad_()
+    return stepped
+
+
+def _loss(supernet: Supernet, weights: dict[str, Tensor], mixture: Mixture, batch: Batch) -> Tensor:
+    buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
+    return F.cross_entropy(functional_call(supernet, {**weights, **buffers}, (batch[0], mixture)), batch[1])
+
+
+def _or_zeros(gradient: Tensor | None, like: Tensor) -> Tensor:
+    return torch.zeros_like(like) if gradient is None else gradient

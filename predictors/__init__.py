@@ -1,0 +1,1 @@
+"""Predictors: they score computation graphs, each one entry point of the group ``nasengine.predictors``."""
