@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,6 +16,7 @@ import typer
 from nasengine.errors import ConfigError, DeviceError, NasEngineError
 
 if TYPE_CHECKING:
+    from nasengine.data import ImageDataset
     from nasengine.pipeline import Search, SearchSettings
     from nasengine.store import RunStore
 
@@ -245,8 +247,7 @@ def _assemble(settings: "SearchSettings", as_json: bool) -> "Search":
     if not isinstance(space, SupportsSupernet):
         raise ConfigError(f"search space {settings.space!r}: expected one that states a supergraph, to be searched")
     _device(settings.device)
-    names = registry.names("dataset")
-    named = {settings.data: registry.load("dataset", settings.data)} if settings.data in names else dict.fromkeys(names)
+    named = {name: partial(_load_named, name) for name in registry.names("dataset")}
     parts = Parts(
         space=space,  # type: ignore[arg-type]
         dataset=load_dataset(settings.data, named),
@@ -254,6 +255,12 @@ def _assemble(settings: "SearchSettings", as_json: bool) -> "Search":
         make_strategy=registry.load("strategy", settings.strategy),
     )
     return Search(settings, parts, make_progress())
+
+
+def _load_named(name: str) -> "ImageDataset":
+    from nasengine import registry
+
+    return registry.load("dataset", name)()
 
 
 def _run(search: "Search", store: "RunStore") -> dict[str, Any]:

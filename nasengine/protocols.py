@@ -179,6 +179,7 @@ class Strategy(Protocol):
     def tell(self, evaluations: Sequence[Evaluation]) -> None: ...
 
 
+@runtime_checkable
 class Evaluator(Protocol):
     """Measures one architecture."""
 
@@ -221,6 +222,7 @@ class TaskState:
     values: dict[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Task(Protocol):
     """Long work in steps that can be interrupted between any two of them.
 

@@ -181,13 +181,13 @@ _SCALES = {
     "quick": SearchScale(
         supernet_channels=4, supernet_cells=3,
         supernet=TrainingRecipe(epochs=1, batch_size=64, **_SEARCH_STEPS), tuning_epochs=0,
-        final_channels=8, final_cells=3, final=TrainingRecipe(epochs=2),
+        final_channels=8, final_cells=3, final=TrainingRecipe(epochs=12, learning_rate=0.05),
         max_train_images=256, max_test_images=512, max_image_size=16, sampled_paths=6,
     ),
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=4,
-        supernet=TrainingRecipe(epochs=12, batch_size=64, **_SEARCH_STEPS), tuning_epochs=1,
-        final_channels=16, final_cells=4, final=TrainingRecipe(epochs=40, learning_rate=0.05, batch_size=64),
+        supernet=TrainingRecipe(epochs=10, batch_size=64, **_SEARCH_STEPS), tuning_epochs=1,
+        final_channels=16, final_cells=4, final=TrainingRecipe(epochs=25, learning_rate=0.05, batch_size=64),
     ),
     # The papers' setting: DARTS, section 3.1, with the tuning of perturbation-based selection (Wang et al., 2021).
     "full": SearchScale(

@@ -108,7 +108,7 @@ _SCALES = {
     "quick": SearchScale(
         supernet_channels=4, supernet_cells=1,
         supernet=TrainingRecipe(epochs=2, batch_size=64, **_SEARCH_STEPS), tuning_epochs=0,
-        final_channels=8, final_cells=1, final=TrainingRecipe(epochs=3, learning_rate=0.1, nesterov=True),
+        final_channels=8, final_cells=1, final=TrainingRecipe(epochs=10, learning_rate=0.1, nesterov=True),
         max_train_images=1024, max_test_images=1000, max_image_size=16, sampled_paths=10,
     ),
     "standard": SearchScale(

@@ -12,7 +12,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from nasengine.data.dataset import ImageDataset, Split
 
-Batch = tuple[Float[Tensor, "batch channels height width"], Int64[Tensor, "batch"]]  # noqa: F821
+Batch = tuple[Float[Tensor, "_ channels height width"], Int64[Tensor, "_"]]
+"""Images and the index of each one's class; a function may take several batches of different lengths."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from nasengine.graph.builder import GraphBuilder
 from nasengine.graph.computation_graph import ComputationGraph, Operation, Shape
 from nasengine.graph.cost import GraphCost, cost, tabled_flops
 from nasengine.graph.fingerprint import fingerprint
-from nasengine.graph.passes import merge_duplicates, prune
+from nasengine.graph.passes import canonical, merge_duplicates, prune
 from nasengine.graph.serialization import from_json, to_json
 from nasengine.graph.supergraph import ChoiceStep, SuperGraph
 
@@ -16,6 +16,7 @@ __all__ = [
     "Operation",
     "Shape",
     "SuperGraph",
+    "canonical",
     "cost",
     "fingerprint",
     "from_json",

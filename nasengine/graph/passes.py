@@ -1,9 +1,14 @@
 """Rewrites of graphs that leave what they compute unchanged."""
 
-from nasengine.graph.computation_graph import ComputationGraph
-from nasengine.graph.cost import operation_parameters
+from nasengine.graph.builder import make_operation
+from nasengine.graph.computation_graph import ComputationGraph, Operation
 
 _STATEFUL = frozenset({"batch_norm", "conv", "linear", "layer_norm", "scale", "offset", "input"})
+
+
+def _is_repeatable(operation: Operation) -> bool:
+    """Whether two such nodes with equal inputs always have equal values."""
+    return operation.kind not in _STATEFUL and operation.kind != "mix" and not operation.attribute("noise")
 
 
 def _renumber(graph: ComputationGraph, kept: list[int], place: dict[int, int]) -> ComputationGraph:
@@ -45,14 +50,14 @@ def prune(graph: ComputationGraph, outputs: tuple[int, ...] | None = None) -> Co
 def merge_duplicates(graph: ComputationGraph) -> ComputationGraph:
     """Compute equal parameter-free values once: the ReLUs and pools that a supernet repeats on every edge of a source.
 
-    Nodes with weights or running statistics stay apart.
+    Nodes with weights, running statistics or noise stay apart.
     """
     kept: list[int] = []
     place: dict[int, int] = {}
     seen: dict[object, int] = {}
     for node, operation in enumerate(graph.operations):
         key = (operation, tuple(place[source] for source in graph.inputs[node]))
-        if operation.kind not in _STATEFUL and operation.kind != "mix" and not operation_parameters(operation):
+        if _is_repeatable(operation):
             if key in seen:
                 place[node] = seen[key]
                 continue
@@ -60,3 +65,41 @@ def merge_duplicates(graph: ComputationGraph) -> ComputationGraph:
         place[node] = len(kept)
         kept.append(node)
     return _renumber(graph, kept, place)
+
+
+def fuse_crops(graph: ComputationGraph) -> ComputationGraph:
+    """Turn a crop of a crop into one crop, as tracers cut rows and columns one after the other."""
+    operations, inputs = list(graph.operations), list(graph.inputs)
+    for node, operation in enumerate(operations):
+        before = inputs[node][0] if inputs[node] else node
+        if operation.kind == "crop" and operations[before].kind == "crop":
+            offsets = zip(operation.attribute("offset"), operations[before].attribute("offset"), strict=True)  # type: ignore[call-overload]
+            settings = (("offset", tuple(first + second for first, second in offsets)),)
+            operations[node] = make_operation("crop", operations[before].input_shapes, settings)
+            inputs[node] = inputs[before]
+    return prune(ComputationGraph(tuple(operations), tuple(inputs), graph.outputs, graph.names))
+
+
+def flatten_sums(graph: ComputationGraph) -> ComputationGraph:
+    """Turn sums of sums into one sum, where the inner one has no other use: tracers see only additions of two."""
+    uses = [0] * len(graph)
+    for source, _, _ in graph.edges:
+        uses[source] += 1
+    for output in graph.outputs:
+        uses[output] += 1
+    operations, inputs = list(graph.operations), list(graph.inputs)
+    for node, operation in enumerate(operations):
+        if operation.kind == "add":
+            flat: list[int] = []
+            for source in inputs[node]:
+                inner = operations[source].kind == "add" and uses[source] == 1
+                same_shape = operations[source].output_shape == operation.output_shape
+                flat.extend(inputs[source] if inner and same_shape else (source,))
+            inputs[node] = tuple(flat)
+            operations[node] = make_operation("add", tuple(operations[source].output_shape for source in flat), ())
+    return prune(ComputationGraph(tuple(operations), tuple(inputs), graph.outputs, graph.names))
+
+
+def canonical(graph: ComputationGraph) -> ComputationGraph:
+    """One form for graphs of the same network that came in different ways, so that their fingerprints are equal."""
+    return flatten_sums(fuse_crops(prune(graph)))

@@ -69,8 +69,8 @@ def _concat(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
 
 
 def _crop(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
-    channels, height, width = shapes[0]
-    return channels, height - settings["offset"], width - settings["offset"]
+    (channels, height, width), (top, left) = shapes[0], settings["offset"]
+    return channels, height - top, width - left
 
 
 def _pad(shapes: tuple[Shape, ...], settings: Settings) -> Shape:

@@ -90,8 +90,8 @@ def _pool(operation: Operation) -> Callable[[Tensor], Tensor]:
 
 
 def _crop(operation: Operation) -> Callable[[Tensor], Tensor]:
-    offset = operation.attribute("offset")
-    return lambda x: x[:, :, offset:, offset:]  # type: ignore[misc]
+    top, left = operation.attribute("offset")  # type: ignore[misc]
+    return lambda x: x[:, :, top:, left:]
 
 
 def _pad(operation: Operation) -> Callable[[Tensor], Tensor]:
@@ -117,6 +117,8 @@ def _axis_function(operation: Operation) -> Callable[..., Tensor]:
 
 
 def _fixed_affine(operation: Operation) -> Callable[[Tensor], Tensor]:
+    if operation.attribute("fixed"):
+        raise GraphError(f"{operation.kind}: expected a number or a learned value, got a buffer whose values are unknown")
     value = float(operation.attribute("value", 1.0 if operation.kind == "scale" else 0.0))  # type: ignore[arg-type]
     return (lambda x: x * value) if operation.kind == "scale" else (lambda x: x + value)
 

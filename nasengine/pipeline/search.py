@@ -110,7 +110,7 @@ class Search:
     def _check_data(self) -> None:
         """Record which images are used; a resumed run must see the same."""
         found = self.dataset.fingerprint()
-        known = run_once("data", {}, lambda: {"fingerprint": found, **self.data_card()}, self.store, self.progress)
+        known = run_once("data", {}, lambda: {"fingerprint": found, **self.data_card()}, self.store, None)
         if known["fingerprint"] != found:
             raise StoreError(
                 f"run folder {self.store.folder}: expected the images that the run began with, got others from "

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from nasengine.checkpoint import pack, unpack
 from nasengine.protocols import Task
 from nasengine.store import RunStore
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Shows how far a run is."""
 
@@ -33,16 +34,18 @@ def run_task(task: Task, name: str, store: RunStore, progress: Progress) -> None
 
 
 def run_once(
-    event: str, key: Mapping[str, str], work: Callable[[], dict[str, Any]], store: RunStore, progress: Progress
+    event: str, key: Mapping[str, str], work: Callable[[], dict[str, Any]], store: RunStore, progress: Progress | None
 ) -> dict[str, Any]:
     """Do a single piece of work and record what it returns, or return what the store has recorded already."""
     known = store.last(event, **key)
     if known is None:
         label = " ".join([event, *key.values()])
-        progress.begin(label, 1, 0)
+        if progress is not None:
+            progress.begin(label, 1, 0)
         begin = time.perf_counter()
         content = work()
         store.record(event, **key, **content, seconds=round(time.perf_counter() - begin, 4))
-        progress.advance(label, 0, content)
+        if progress is not None:
+            progress.advance(label, 0, content)
         return content
     return known

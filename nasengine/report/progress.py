@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,6 +13,7 @@ SECONDS_BETWEEN_LINES = 5.0
 SHOWN = ("loss", "train_accuracy", "accuracy", "test_accuracy", "max_deviation")
 
 
+@runtime_checkable
 class RunProgress(Protocol):
     """Progress of a run, with a beginning and an end."""
 

@@ -22,21 +22,20 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
     """
     topology = space.topology
     genotype = space.parse(summary["winner"]["genotype"]).genotype
-    columns = max(2, len(topology.kinds) + (len(topology.kinds) == 1))
-    figure, axes = new_figure((6.6 * columns, 8.4), rows=2, columns=columns)
-    for axis, kind in zip(axes, topology.kinds, strict=False):
-        draw_cell(axis, topology, genotype.edges(kind), f"winner: {kind} cell")  # type: ignore[attr-defined]
-    _draw_losses(axes[columns], events)
-    if len(topology.kinds) == 1:
-        _draw_result(axes[1], summary)
-    else:
-        _draw_result(axes[columns + 1].inset_axes((0.0, 0.0, 0.27, 1.0)), summary)
-    area = axes[columns + 1] if len(topology.kinds) == 1 else axes[columns + 1].inset_axes((0.5, 0.0, 0.5, 1.0))
-    if len(topology.kinds) > 1:
-        axes[columns + 1].axis("off")
-    _draw_decisions(area, events)
-    data = summary["data"]
-    figure.suptitle(f"{summary['space']} on {data['name']}, {summary['settings']['budget']} budget, {summary['seconds']:.0f} s")
+    figure = new_figure((15.0, 9.5))
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
+    cells = above.subplots(1, len(topology.kinds), squeeze=False)[0]
+    for axis, kind in zip(cells, topology.kinds, strict=True):
+        draw_cell(axis, topology, genotype.edges(kind), f"winner: {kind} cell" if kind != "cell" else "winner")  # type: ignore[attr-defined]
+    training, result, selection = below.subplots(1, 3, width_ratios=(1.2, 0.5, 1.5))
+    _draw_losses(training, events)
+    _draw_result(result, summary)
+    _draw_decisions(selection, events)
+    data, settings = summary["data"], summary["settings"]
+    figure.suptitle(
+        f"{summary['space']} on {data['name']}, {settings['budget']} budget, seed {settings['seed']}, "
+        f"{summary['seconds']:.0f} s"
+    )
     write_figure(figure, path)
 
 
@@ -44,7 +43,8 @@ def _draw_losses(axis: Any, events: Sequence[Event]) -> None:
     for task, colour in COLOURS.items():
         losses = [event["metrics"]["loss"] for event in events if event["event"] == "step" and event["task"] == task]
         if losses:
-            axis.plot(range(1, len(losses) + 1), losses, color=colour, label=task.replace("_", " "), marker="." if len(losses) < 20 else None)
+            marker = "." if len(losses) < 20 else None
+            axis.plot(range(1, len(losses) + 1), losses, color=colour, label=task.replace("_", " "), marker=marker)
     axis.set(xlabel="epoch", ylabel="training loss", title="training", yscale="log")
     axis.legend(frameon=False)
     axis.grid(alpha=0.3)
@@ -76,8 +76,10 @@ def _draw_decisions(axis: Any, events: Sequence[Event]) -> None:
     for row, decision in enumerate(decisions):
         for operation, drop in decision["accuracy_drop"].items():
             kept = operation == decision["kept"]
-            axis.plot(drop, row, "o", color="#d62728" if kept else "#999999", markersize=5 if kept else 3, alpha=1 if kept else 0.6)
-    labels = [f"{decision['kind']} {decision['edge'][0]}-{decision['edge'][1]}  {decision['kept']}" for decision in decisions]
-    axis.set_yticks(range(len(labels)), labels, fontsize=5.5 if len(labels) > 12 else 8)
+            axis.plot(drop, row, "o", color="#d62728" if kept else "#999999", markersize=5 if kept else 3)
+    labels = [
+        f"{decision['kind']} {decision['edge'][0]}-{decision['edge'][1]}  {decision['kept']}" for decision in decisions
+    ]
+    axis.set_yticks(range(len(labels)), labels, fontsize=7 if len(labels) > 12 else 9)
     axis.set(xlabel="accuracy lost without the operation", title="selection (red: kept)")
     axis.axvline(0, color="#cccccc", lw=0.8)

@@ -90,7 +90,8 @@ class PerturbationSelection:
             loss = self.training.epoch(self._mixture, rate, ("tuning", step))
             return {"loss": loss}
         decide = self._decide_node if entry.is_topology else self._decide_edge
-        return {"decisions": [decide(kind, entry.number) for kind in self.space.topology.kinds]}
+        with kept_statistics(self.training.supernet):
+            return {"decisions": [decide(kind, entry.number) for kind in self.space.topology.kinds]}
 
     def architecture(self) -> Architecture:
         """What was selected."""
@@ -171,9 +172,8 @@ class PerturbationSelection:
         """Share of validation images that the supernet gets right, with batch statistics in its batch norms."""
         supernet = self.training.supernet
         correct = 0
-        with kept_statistics(supernet):
-            for images, labels in evaluation_batches(self.dataset.validation, self.dataset, self.batch_size):
-                correct += int((supernet(images, mixture).argmax(1) == labels).sum())
+        for images, labels in evaluation_batches(self.dataset.validation, self.dataset, self.batch_size):
+            correct += int((supernet(images, mixture).argmax(1) == labels).sum())
         return correct / len(self.dataset.validation)
 
     # --- state ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from copy import deepcopy
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from nasengine.protocols import NetworkConfig, SearchSpace, SupportsSupernet
 from nasengine.supernet.choice import ActiveKey, Choice, Mixture, active_key
 
 
+@runtime_checkable
 class SupernetSpace(SearchSpace, SupportsSupernet, Protocol):
     """A search space that states a supergraph."""
 
@@ -131,13 +132,16 @@ def _make_plan(graph: ComputationGraph, edges: dict, active: Selection) -> Plan:
     for node, operation in enumerate(graph.operations):
         if operation.kind == "add":
             sources = tuple(source for source in graph.inputs[node] if narrowed.get(source) != ())
-            if not sources:
-                raise ConfigError(f"supernet node {graph.names[node]}: expected at least one edge into it, got none")
-            narrowed[node] = sources
+            narrowed[node] = sources or graph.inputs[node][:1]
     needed: set[int] = set()
     pending = list(graph.outputs)
     while pending:
         node = pending.pop()
+        if narrowed.get(node) == ():
+            raise ConfigError(
+                f"supernet edge {graph.names[node].removesuffix('/mix')}: expected a candidate, since no other edge into "
+                "its node has one"
+            )
         if node not in needed:
             needed.add(node)
             pending.extend(narrowed.get(node, graph.inputs[node]))

@@ -1,0 +1,55 @@
+"""Training from scratch."""
+
+import copy
+import random
+
+import torch
+
+from nasengine.data.digits import load
+from nasengine.evaluation import NetworkTraining, accuracy
+from nasengine.network import GraphNetwork
+from nasengine.protocols import NetworkConfig, TrainingRecipe
+from search_spaces.darts import DARTS
+from search_spaces.nasbench201 import NASBENCH201
+
+
+def test_digits_are_learned_and_training_resumes_bit_for_bit():
+    digits = load()
+    graph = NASBENCH201.to_graph(
+        NASBENCH201.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"),
+        NetworkConfig(10, (1, 8, 8), 8, 1),
+    )
+    recipe = TrainingRecipe(epochs=8, batch_size=64, learning_rate=0.1)
+    training = NetworkTraining("winner", GraphNetwork(graph, 0), digits, recipe, seed=0)
+    for step in range(6):
+        training.run_step(step)
+    state = copy.deepcopy(training.state())
+    metrics = [training.run_step(step) for step in (6, 7)]
+    assert metrics[-1]["train_accuracy"] > 0.98
+    assert accuracy(training.network, digits.test, digits) > 0.93
+    other = NetworkTraining("winner", GraphNetwork(graph, 5), digits, recipe, seed=0)
+    other.load_state(state)
+    assert [other.run_step(step) for step in (6, 7)] == metrics
+    expected = training.state().tensors
+    assert all(torch.equal(value, expected[name]) for name, value in other.state().tensors.items())
+
+
+def test_the_full_recipe_runs():
+    """Auxiliary classifier, drop path and cutout together, on images large enough for them."""
+    from nasengine.data import Augmentation, Split
+    from nasengine.data.dataset import make_dataset
+
+    labels = torch.arange(24) % 3
+    images = torch.randint(0, 255, (24, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    augmentation = Augmentation(crop_padding=4, flip=True)
+    dataset = make_dataset("noise", Split(images, labels), None, ("a", "b", "c"), augmentation=augmentation)
+    config = NetworkConfig(3, (3, 32, 32), 4, 3, auxiliary_head=True)
+    network = GraphNetwork(DARTS.to_graph(DARTS.sample(random.Random(0)), config), 0)
+    recipe = TrainingRecipe(epochs=2, batch_size=16, cutout=0.5, drop_path=0.2, auxiliary_weight=0.4)
+    training = NetworkTraining("winner", network, dataset, recipe, seed=0)
+    assert training._augmentation.cutout == 16
+    before = copy.deepcopy(network.state_dict())
+    for step in range(2):
+        assert training.run_step(step)["loss"] > 0
+    moved = [name for name, value in network.named_parameters() if not torch.equal(before[name], value)]
+    assert any("auxiliary" in name for name in moved)

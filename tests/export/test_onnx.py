@@ -1,0 +1,92 @@
+"""Exported files: one file, right values in every batch size, nothing of this machine in it."""
+
+import random
+from pathlib import Path
+
+import numpy
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from export.onnx import export_onnx, read_opset
+from export.verification import verify_onnx
+from nasengine.errors import ExportError
+from nasengine.graph import cost, prune
+from nasengine.network import GraphNetwork
+from nasengine.testing import small_config
+from nasengine.tracing import read_onnx
+from search_spaces.darts import DARTS
+from search_spaces.nasbench201 import NASBENCH201
+
+IMAGES = torch.randn(20, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def trained_like(space) -> GraphNetwork:
+    """A network whose batch norms have statistics of their own, as after training."""
+    graph = prune(space.to_graph(space.sample(random.Random(3)), small_config(space)))
+    network = GraphNetwork(graph, seed=1).train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(IMAGES)
+    return network.eval()
+
+
+@pytest.fixture(scope="module", params=[DARTS, NASBENCH201], ids=lambda space: space.name)
+def exported(request, tmp_path_factory):
+    network = trained_like(request.param)
+    path = tmp_path_factory.mktemp("export") / "net.onnx"
+    return network, path, export_onnx(network, IMAGES, path, {"genotype": "abc", "classes": '["a"]'})
+
+
+def test_report_is_what_the_runtime_gives(exported):
+    network, path, report = exported
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for size in (1, 2, 7, 20):
+        (logits,) = session.run(None, {"images": IMAGES[:size].numpy()})
+        with torch.no_grad():
+            numpy.testing.assert_allclose(logits, network(IMAGES[:size]).numpy(), atol=1e-4)
+    assert report.max_deviation < 1e-4
+    assert report.top1_agreement == 1.0
+    assert report.num_images == 20
+    assert report.opset == read_opset(path) >= 18
+
+
+def test_file_stands_alone_and_tells_nothing_of_this_machine(exported):
+    _, path, _ = exported
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    content = path.read_bytes()
+    for secret in (str(Path(__file__).parents[2]), "site-packages", "nasengine/network.py", "stack_trace", "forward"):
+        assert secret.encode() not in content
+    metadata = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_modelmeta()
+    assert metadata.custom_metadata_map == {"genotype": "abc", "classes": '["a"]'}
+    assert metadata.producer_name == "nasengine"
+
+
+def test_file_comes_back_as_a_graph_with_the_same_macs(exported):
+    network, path, _ = exported
+    assert cost(read_onnx(path)).macs == cost(network.graph).macs
+
+
+def test_files_that_disagree_are_refused_and_not_written(exported, tmp_path, monkeypatch):
+    network, path, _ = exported
+    other = GraphNetwork(network.graph, seed=99).eval()
+    with pytest.raises(ExportError, match="expected logits within 0.001 of the network's"):
+        verify_onnx(path, other, IMAGES)
+
+    def disagree(*_: object) -> None:
+        raise ExportError("they disagree")
+
+    monkeypatch.setattr("export.onnx.verify_onnx", disagree)
+    with pytest.raises(ExportError, match="they disagree"):
+        export_onnx(network, IMAGES, tmp_path / "net.onnx", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_old_operator_sets_are_refused(tmp_path):
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([], "empty", [], []), opset_imports=[onnx.helper.make_opsetid("", 17)]
+    )
+    onnx.save(model, tmp_path / "old.onnx")
+    with pytest.raises(ExportError, match="expected operator set 18 or newer, got 17"):
+        read_opset(tmp_path / "old.onnx")

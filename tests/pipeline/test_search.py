@@ -1,0 +1,163 @@
+"""The pipeline in one process, on real digits at the quick budget of the smaller space."""
+
+import random
+
+import pytest
+import torch
+
+from export.onnx import export_onnx
+from nasengine.data.digits import load
+from nasengine.errors import ConfigError, GraphError, StoreError
+from nasengine.pipeline import Parts, Search, SearchSettings
+from nasengine.pipeline.search import without_auxiliary
+from nasengine.protocols import ExportReport
+from nasengine.store import RunStore
+from nasengine.strategies import RegularizedEvolution
+from search_spaces.darts import DARTS
+from search_spaces.nasbench201 import NASBENCH201
+
+
+class Silent:
+    """Progress that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, int, int]] = []
+        self.steps: list[tuple[str, int]] = []
+
+    def begin(self, task, num_steps, done) -> None:
+        self.begun.append((task, num_steps, done))
+
+    def advance(self, task, step, metrics) -> None:
+        self.steps.append((task, step))
+
+
+def quick_export(network, images, path, metadata) -> ExportReport:
+    """Stands in for the exporter where it is not what is tested: it takes seconds."""
+    path.write_bytes(b"")
+    return ExportReport(path, 20, 0.0, 1.0, len(images))
+
+
+def make(exporter=quick_export, space=NASBENCH201, **changes) -> tuple[Search, Silent]:
+    settings = SearchSettings.read({"space": space.name, "data": "digits", "budget": "quick", **changes}, "test")
+    progress = Silent()
+    return Search(settings, Parts(space, load(), exporter, RegularizedEvolution), progress), progress
+
+
+def run(folder, **changes):
+    search, progress = make(**changes)
+    store = RunStore.create(folder, search.settings.model_dump())
+    try:
+        return search.run(store), store, progress
+    finally:
+        store.close()
+
+
+def test_a_whole_run(tmp_path):
+    summary, store, progress = run(tmp_path / "run", exporter=export_onnx)
+    winner, baseline = summary["winner"], summary["random_baseline"]
+    assert NASBENCH201.parse(winner["genotype"]) != NASBENCH201.parse(baseline["genotype"])
+    assert 0.5 < winner["test_accuracy"] <= 1.0
+    assert summary["onnx"]["max_deviation"] < 1e-4
+    assert (tmp_path / "run" / "winner.onnx").stat().st_size > 0
+    assert (store.artifacts.folder / f"{winner['weights_sha256']}.safetensors").is_file()
+    tested = next(index for index, event in enumerate(store.events) if event["event"] == "test")
+    assert all(event["event"] in ("test", "export") for event in store.events[tested:])
+    search, again = make(exporter=export_onnx)
+    store = RunStore.open(tmp_path / "run")
+    assert search.run(store)["winner"] == winner
+    assert again.steps == []
+    assert search.trained_winner(store).graph == search.space.to_graph(search.space.parse(winner["genotype"]), search.final_config)
+    store.close()
+    assert progress.begun[0] == ("supernet", 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("training", "selection"),
+    [("fixed", "perturbation"), ("darts", "magnitude"), ("darts-second-order", "magnitude"), ("single-path", "sampled-paths")],
+)
+def test_every_way_of_searching(tmp_path, training, selection):
+    summary, _, _ = run(tmp_path / "run", training=training, selection=selection)
+    assert summary["settings"]["training"] == training
+    NASBENCH201.parse(summary["winner"]["genotype"])
+
+
+def test_test_images_do_not_influence_the_search(tmp_path):
+    """With other test images, everything but the test accuracies stays the same."""
+    first, _, _ = run(tmp_path / "first")
+    search, _ = make()
+    spoiled = search.dataset.test.images
+    spoiled.copy_(torch.randint(0, 255, spoiled.shape, generator=torch.Generator().manual_seed(0)))
+    store = RunStore.create(tmp_path / "second", {})
+    second = search.run(store)
+    store.close()
+    assert first["winner"]["weights_sha256"] == second["winner"]["weights_sha256"]
+    assert first["winner"]["test_accuracy"] != second["winner"]["test_accuracy"]
+
+
+def test_seeds_matter_and_repeat(tmp_path):
+    found = [run(tmp_path / str(index), seed=seed)[0]["winner"] for index, seed in enumerate((0, 0, 1))]
+    assert found[0] == found[1]
+    assert found[0]["weights_sha256"] != found[2]["weights_sha256"]
+
+
+def test_other_images_are_noticed(tmp_path):
+    _, store, _ = run(tmp_path / "run")
+    search, _ = make()
+    search.dataset.train.images.add_(1)
+    store = RunStore.open(tmp_path / "run")
+    with pytest.raises(StoreError, match="expected the images that the run began with"):
+        search.run(store)
+    store.close()
+
+
+def test_unfinished_runs_have_no_winner(tmp_path):
+    search, _ = make()
+    store = RunStore.create(tmp_path / "run", {})
+    with pytest.raises(StoreError, match="expected a finished run.*nasengine search --resume"):
+        search.trained_winner(store)
+    store.close()
+
+
+def test_small_images_fail_before_a_folder_is_made():
+    class Tiny(type(DARTS)):
+        pass
+
+    search, _ = make(space=DARTS)
+    assert search.supernet_config.image_shape == (1, 8, 8)
+    with pytest.raises(GraphError):
+        DARTS.supergraph(type(search.final_config)(10, (1, 1, 1), 4, 20))
+
+
+def test_networks_with_an_auxiliary_classifier_lose_it():
+    from dataclasses import replace
+
+    from nasengine.network import GraphNetwork
+
+    config = replace(DARTS.defaults, channels=4, cells=6, auxiliary_head=True)
+    architecture = DARTS.sample(random.Random(0))
+    network = GraphNetwork(DARTS.to_graph(architecture, config), seed=0).eval()
+    images = torch.randn(2, 3, 32, 32)
+    alone = without_auxiliary(network)
+    assert len(alone.graph.outputs) == 1
+    torch.testing.assert_close(alone(images), network(images)[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": "huge"}, "test, budget: input should be 'quick', 'standard' or 'full', got 'huge'"),
+        ({"training": "darts", "selection": "sampled-paths"}, "expected sampled-paths after single-path training"),
+        ({"training": "fixed", "selection": "magnitude"}, "expected trained architecture weights"),
+        ({"learning_rate": -1.0}, "--learning-rate: expected a number between 0 and 10, got -1.0"),
+        ({"surprise": 1}, "surprise: extra inputs are not permitted"),
+        ({"budget": "huge", "seed": "x"}, "budget: .*; test, seed: "),
+    ],
+)
+def test_settings_that_cannot_work_are_all_named(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        SearchSettings.read({"space": "darts", "data": "digits", **changes}, "test")
+
+
+def test_learning_rates_can_be_overridden():
+    search, _ = make(learning_rate=0.01)
+    assert search.scale.supernet.learning_rate == search.scale.final.learning_rate == 0.01
