@@ -5,7 +5,7 @@ torch and everything that needs it are imported inside the commands, so that ``n
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from nasengine.errors import ConfigError, DeviceError, NasEngineError
 if TYPE_CHECKING:
     from nasengine.data import ImageDataset
     from nasengine.pipeline import Search, SearchSettings
+    from nasengine.report.progress import RunProgress
     from nasengine.store import RunStore
 
 app = typer.Typer(
@@ -66,11 +67,13 @@ def search(
 
     def work() -> dict[str, Any]:
         from nasengine.pipeline import SearchSettings
+        from nasengine.report.progress import make_progress
         from nasengine.store import RunStore
 
+        progress = make_progress()
         if resume is not None:
             settings = _settings_of(resume)
-            run = _assemble(settings, as_json)
+            run = _assemble(settings, progress)
             store = RunStore.open(resume)
         else:
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
@@ -80,10 +83,10 @@ def search(
                 "learning_rate": learning_rate,
             }  # fmt: skip
             settings = SearchSettings.read(content, "nasengine search")
-            run = _assemble(settings, as_json)
+            run = _assemble(settings, progress)
             folder = out or _new_folder(settings)
             store = RunStore.create(folder, settings.model_dump())
-        return _run(run, store)
+        return _run(run, store, progress)
 
     _finish(work, _print_search, as_json)
 
@@ -178,9 +181,10 @@ def export(
     """Export the winner of a run to ONNX again, and check the file on test images."""
 
     def work() -> dict[str, Any]:
+        from nasengine.report.progress import make_progress
         from nasengine.store import RunStore
 
-        search = _assemble(_settings_of(run), as_json)
+        search = _assemble(_settings_of(run), make_progress())
         store = RunStore.open(run)
         try:
             network = search.trained_winner(store)
@@ -235,26 +239,25 @@ def runs(
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
-def _assemble(settings: "SearchSettings", as_json: bool) -> "Search":
+def _assemble(settings: "SearchSettings", progress: "RunProgress") -> "Search":
     """Find all parts by name; nothing is written before all of them are there."""
     from nasengine import registry
     from nasengine.data import load_dataset
     from nasengine.pipeline import Parts, Search
-    from nasengine.protocols import SupportsSupernet
-    from nasengine.report.progress import make_progress
+    from nasengine.protocols import SupernetSpace
 
     space = registry.load("search space", settings.space)
-    if not isinstance(space, SupportsSupernet):
+    if not isinstance(space, SupernetSpace):
         raise ConfigError(f"search space {settings.space!r}: expected one that states a supergraph, to be searched")
     _device(settings.device)
     named = {name: partial(_load_named, name) for name in registry.names("dataset")}
     parts = Parts(
-        space=space,  # type: ignore[arg-type]
+        space=space,
         dataset=load_dataset(settings.data, named),
         exporter=registry.load("exporter", "onnx"),
         make_strategy=registry.load("strategy", settings.strategy),
     )
-    return Search(settings, parts, make_progress())
+    return Search(settings, parts, progress)
 
 
 def _load_named(name: str) -> "ImageDataset":
@@ -263,20 +266,20 @@ def _load_named(name: str) -> "ImageDataset":
     return registry.load("dataset", name)()
 
 
-def _run(search: "Search", store: "RunStore") -> dict[str, Any]:
+def _run(search: "Search", store: "RunStore", progress: "RunProgress") -> dict[str, Any]:
     from nasengine.report.run_picture import draw_run
 
     try:
-        search.progress.start()  # type: ignore[attr-defined]
+        progress.start()
         summary = search.run(store)
         draw_run(store.events, search.space, summary, store.folder / "report.png")
         return summary | {"picture": str(store.folder / "report.png")}
     except KeyboardInterrupt:
-        search.progress.stop()  # type: ignore[attr-defined]
+        progress.stop()
         sys.stderr.write(f"interrupted; go on with: nasengine search --resume {store.folder}\n")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     finally:
-        search.progress.stop()  # type: ignore[attr-defined]
+        progress.stop()
         store.close()
 
 
@@ -359,7 +362,7 @@ def _print_search(content: dict[str, Any]) -> None:
     _print_table(("", f"{content['space']} on {data['name']}"), rows)
 
 
-def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -92,7 +92,13 @@ class _OneInput(nn.Module):
 
 def _clean(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
     """Remove source paths and code lines that torch stores with every node, and add our own metadata."""
-    for parts in (model.graph.node, model.graph.value_info, model.graph.input, model.graph.output, model.graph.initializer):
+    for parts in (
+        model.graph.node,
+        model.graph.value_info,
+        model.graph.input,
+        model.graph.output,
+        model.graph.initializer,
+    ):
         for part in parts:
             part.ClearField("metadata_props")
             part.ClearField("doc_string")

@@ -41,7 +41,8 @@ def verify_onnx(path: Path, network: nn.Module, images: Tensor) -> tuple[float, 
         deviation = max(deviation, float(numpy.abs(part - reference[: len(part)]).max()))
     if not deviation <= MAX_DEVIATION:
         raise ExportError(
-            f"onnx file {path.name}: expected logits within {MAX_DEVIATION} of the network's, got a deviation of {deviation}"
+            f"onnx file {path.name}: expected logits within {MAX_DEVIATION} of the network's, "
+            f"got a deviation of {deviation}"
         )
     return deviation, float((reference.argmax(1) == result.argmax(1)).mean())
 

@@ -2,7 +2,6 @@
 
 import json
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor

@@ -64,8 +64,16 @@ def build_modules(graph: ComputationGraph, seed: int) -> nn.ModuleDict:
             if isinstance(module, nn.BatchNorm2d):
                 module.reset_running_stats()
             initialize_(module, generator)
-            modules[module_key(name)] = module.to(memory_format=torch.channels_last)
+            modules[module_key(name)] = _in_channels_last(module)
     return modules
+
+
+def _in_channels_last(module: nn.Module) -> nn.Module:
+    """Lay out four-dimensional weights as convolutions on images in this layout want them."""
+    for weight in module.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return module
 
 
 def module_key(name: str) -> str:

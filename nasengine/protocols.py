@@ -146,6 +146,11 @@ class SupportsSupernet(Protocol):
     def selection(self, architecture: Architecture) -> Selection: ...
 
 
+@runtime_checkable
+class SupernetSpace(SearchSpace, SupportsSupernet, Protocol):
+    """A search space that states a supergraph: what ``nasengine search`` needs."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """Predicted scores: ``mean`` and ``std``, each of shape (num_graphs,)."""

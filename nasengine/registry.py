@@ -41,4 +41,6 @@ def load(what: str, name: str) -> Any:
     try:
         return points[name].load()
     except (ImportError, AttributeError) as fault:
-        raise ConfigError(f"{what} {name!r}: its package offers {points[name].value}, which fails to load: {fault}") from fault
+        raise ConfigError(
+            f"{what} {name!r}: its package offers {points[name].value}, which fails to load: {fault}"
+        ) from fault

@@ -18,7 +18,7 @@ import torch
 
 from nasengine.graph import ComputationGraph, cost, fingerprint
 from nasengine.network import GraphNetwork
-from nasengine.protocols import Evaluation, Predictor, SearchSpace, Strategy, SupportsSupernet
+from nasengine.protocols import Evaluation, Predictor, SearchSpace, Strategy, SupernetSpace
 from nasengine.supernet import Supernet
 
 NUM_DRAWS = 10
@@ -75,12 +75,12 @@ class SearchSpaceContract:
             assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
 
     def test_supernet_computes_what_its_extracted_networks_do(self, space: Any) -> None:
-        if not isinstance(space, SupportsSupernet):
+        if not isinstance(space, SupernetSpace):
             return
-        supernet = Supernet(space, replace(small_config(space), searching=True), seed=1).eval()  # type: ignore[arg-type]
+        supernet = Supernet(space, replace(small_config(space), searching=True), seed=1).eval()
         images = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
         for seed in range(3):
-            architecture = space.sample(random.Random(seed))  # type: ignore[attr-defined]
+            architecture = space.sample(random.Random(seed))
             network = supernet.extract(architecture).eval()
             torch.manual_seed(0)  # noise operations draw from torch's generator
             expected = network(images)

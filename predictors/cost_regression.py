@@ -49,7 +49,8 @@ class CostRegression:
         values = numpy.asarray(targets, dtype=float)
         if len(graphs) < 3 or values.shape != (len(graphs),) or not numpy.isfinite(values).all():
             raise ConfigError(
-                f"predictor: expected at least 3 graphs and one finite target for each, got {len(graphs)} and {values.shape}"
+                f"predictor: expected at least 3 graphs and one finite target for each, got {len(graphs)} graphs "
+                f"and targets of shape {values.shape}"
             )
         self._model.fit(_features(graphs), values)
         self._fitted = True

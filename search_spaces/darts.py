@@ -6,6 +6,7 @@ outputs of the two cells before it, sums two chosen edges into each of four node
 
 import ast
 from collections.abc import Mapping
+from dataclasses import replace
 
 from nasengine.architecture import CellEdge, CellGenotype
 from nasengine.cells import CellSpace, CellTopology, Notation
@@ -176,23 +177,24 @@ _DEFAULTS = NetworkConfig(channels=36, cells=20)
 _REDUCED_PAPER = "Zela et al., 2020, arXiv 1909.09656"
 
 
-_SEARCH_STEPS = {"learning_rate": 0.025, "final_learning_rate": 0.001}
+_SUPERNET = TrainingRecipe(epochs=50, batch_size=64, learning_rate=0.025, final_learning_rate=0.001)
 _SCALES = {
     "quick": SearchScale(
         supernet_channels=4, supernet_cells=3,
-        supernet=TrainingRecipe(epochs=1, batch_size=64, **_SEARCH_STEPS), tuning_epochs=0,
+        supernet=replace(_SUPERNET, epochs=1), tuning_epochs=0,
         final_channels=8, final_cells=3, final=TrainingRecipe(epochs=12, learning_rate=0.05),
         max_train_images=256, max_test_images=512, max_image_size=16, sampled_paths=6,
     ),
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=4,
-        supernet=TrainingRecipe(epochs=10, batch_size=64, **_SEARCH_STEPS), tuning_epochs=1,
+        supernet=replace(_SUPERNET, epochs=10), tuning_epochs=1,
         final_channels=16, final_cells=4, final=TrainingRecipe(epochs=25, learning_rate=0.05, batch_size=64),
     ),
     # The papers' setting: DARTS, section 3.1, with the tuning of perturbation-based selection (Wang et al., 2021).
     "full": SearchScale(
         supernet_channels=16, supernet_cells=8,
-        supernet=TrainingRecipe(epochs=50, batch_size=64, **_SEARCH_STEPS), tuning_epochs=5, selection_batch_size=64, sampled_paths=1000,
+        supernet=replace(_SUPERNET, epochs=50), tuning_epochs=5,
+        selection_batch_size=64, sampled_paths=1000,
         final_channels=36, final_cells=20,
         final=TrainingRecipe(epochs=600, batch_size=96, cutout=0.5, drop_path=0.2, auxiliary_weight=0.4),
     ),

@@ -4,6 +4,7 @@ Three stages of equal cells with a residual block of stride 2 between them; node
 """
 
 import re
+from dataclasses import replace
 
 from nasengine.architecture import CellEdge, CellGenotype
 from nasengine.cells import CellSpace, CellTopology, Notation
@@ -65,9 +66,7 @@ def _skeleton(topology: CellTopology, config: NetworkConfig) -> SuperGraph:
     normed = builder.add("batch_norm", last, name="head/norm")
     active = builder.add("relu", normed, name="head/relu")
     pooled = builder.add("mean", active, name="head/pool", axes=(1, 2))
-    return builder.build(
-        builder.add("linear", pooled, name="head/classifier", features=config.num_classes, bias=True)
-    )
+    return builder.build(builder.add("linear", pooled, name="head/classifier", features=config.num_classes, bias=True))
 
 
 def _residual_block(builder: SuperGraphBuilder, source: int, channels: int, name: str) -> int:
@@ -103,24 +102,25 @@ def _cell(builder: SuperGraphBuilder, topology: CellTopology, source: int, confi
     return nodes[-1]
 
 
-_SEARCH_STEPS = {"learning_rate": 0.025, "final_learning_rate": 0.001}
+_SUPERNET = TrainingRecipe(epochs=50, batch_size=64, learning_rate=0.025, final_learning_rate=0.001)
 _SCALES = {
     "quick": SearchScale(
         supernet_channels=4, supernet_cells=1,
-        supernet=TrainingRecipe(epochs=2, batch_size=64, **_SEARCH_STEPS), tuning_epochs=0,
+        supernet=replace(_SUPERNET, epochs=2), tuning_epochs=0,
         final_channels=8, final_cells=1, final=TrainingRecipe(epochs=10, learning_rate=0.1, nesterov=True),
         max_train_images=1024, max_test_images=1000, max_image_size=16, sampled_paths=10,
     ),
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=1,
-        supernet=TrainingRecipe(epochs=20, batch_size=64, **_SEARCH_STEPS), tuning_epochs=2,
+        supernet=replace(_SUPERNET, epochs=20), tuning_epochs=2,
         final_channels=16, final_cells=2,
         final=TrainingRecipe(epochs=40, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True),
     ),
     # Search as in Wang et al., 2021; training as in the benchmark (Dong and Yang, 2020, table 1).
     "full": SearchScale(
         supernet_channels=16, supernet_cells=5,
-        supernet=TrainingRecipe(epochs=100, batch_size=64, **_SEARCH_STEPS), tuning_epochs=5, selection_batch_size=64, sampled_paths=200,
+        supernet=replace(_SUPERNET, epochs=100), tuning_epochs=5,
+        selection_batch_size=64, sampled_paths=200,
         final_channels=16, final_cells=5,
         final=TrainingRecipe(
             epochs=200, batch_size=256, learning_rate=0.1, weight_decay=5e-4, nesterov=True, gradient_clip=None

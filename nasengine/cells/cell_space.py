@@ -60,9 +60,7 @@ class CellSpace:
 
     def crossover(self, first: Architecture, second: Architecture, rng: random.Random) -> Architecture:
         """A child of two architectures."""
-        return Architecture(
-            self.name, self.topology.crossover(self._genotype(first), self._genotype(second), rng)
-        )
+        return Architecture(self.name, self.topology.crossover(self._genotype(first), self._genotype(second), rng))
 
     def validate(self, architecture: Architecture) -> None:
         """Raise GenotypeError unless the architecture belongs to this space."""
@@ -104,7 +102,9 @@ class CellSpace:
 
     def _genotype(self, architecture: Architecture) -> CellGenotype:
         if architecture.space != self.name or not isinstance(architecture.genotype, CellGenotype):
-            raise GenotypeError(f"space {self.name}: expected one of its architectures, got one of {architecture.space}")
+            raise GenotypeError(
+                f"space {self.name}: expected one of its architectures, got one of {architecture.space}"
+            )
         return architecture.genotype
 
 

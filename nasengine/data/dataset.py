@@ -20,7 +20,7 @@ class Split:
     """Images as bytes, and the index of each one's class."""
 
     images: UInt8[Tensor, "num_images channels height width"]
-    labels: Int64[Tensor, "num_images"]  # noqa: F821
+    labels: Int64[Tensor, "num_images"]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,8 +79,9 @@ class ImageDataset:
 
     def to(self, device: torch.device) -> "ImageDataset":
         """The same dataset with all images on a device."""
-        splits = {part: getattr(self, part).to(device) for part in ("train", "validation", "test")}
-        return replace(self, **splits)
+        return replace(
+            self, train=self.train.to(device), validation=self.validation.to(device), test=self.test.to(device)
+        )
 
     def fingerprint(self) -> str:
         """sha256 of all images and labels, so that a resumed run can tell that its data did not change."""
@@ -90,17 +91,15 @@ class ImageDataset:
             digest.update(split.labels.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def reduced(
-        self, max_train: int | None, max_test: int | None, max_size: int | None, seed: int
-    ) -> "ImageDataset":
+    def reduced(self, max_train: int | None, max_test: int | None, max_size: int | None, seed: int) -> "ImageDataset":
         """Fewer images (the same share of every class) and smaller ones (averaged), where the limits ask for it."""
         half = None if max_train is None else max_train // 2
-        splits = {
-            "train": _resize(_shrink(self.train, half, seed), max_size),
-            "validation": _resize(_shrink(self.validation, half, seed), max_size),
-            "test": _resize(_shrink(self.test, max_test, seed), max_size),
-        }
-        return replace(self, **splits)
+        return replace(
+            self,
+            train=_resize(_shrink(self.train, half, seed), max_size),
+            validation=_resize(_shrink(self.validation, half, seed), max_size),
+            test=_resize(_shrink(self.test, max_test, seed), max_size),
+        )
 
 
 def make_dataset(
@@ -141,9 +140,7 @@ def make_dataset(
     pixels = training.images.float().div(255)
     mean = tuple(pixels.mean((0, 2, 3)).tolist())
     std = tuple(pixels.std((0, 2, 3)).clamp(min=1e-3).tolist())
-    return ImageDataset(
-        name, training.take(first), training.take(second), test, class_names, mean, std, augmentation
-    )
+    return ImageDataset(name, training.take(first), training.take(second), test, class_names, mean, std, augmentation)
 
 
 def split_by_class(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -111,7 +111,7 @@ def read_parquet(folder: Path) -> dict[str, LabelledImages]:
     return _with_common_classes(parts)
 
 
-def _parquet_rows(parquet: Any, path: Path) -> list[tuple[str, bytes, Any]]:
+def _parquet_rows(parquet: Any, path: Path) -> list[tuple[str, Any, Any]]:
     try:
         table = parquet.read_table(path)
     except (OSError, ValueError) as fault:
@@ -126,7 +126,7 @@ def _parquet_rows(parquet: Any, path: Path) -> list[tuple[str, bytes, Any]]:
     return [(f"{path}, row {row}", item, label) for row, (item, label) in enumerate(zip(content, labels, strict=True))]
 
 
-def _from_rows(rows: Sequence[tuple[str, bytes, Any]], source: Path) -> LabelledImages:
+def _from_rows(rows: Sequence[tuple[str, Any, Any]], source: Path) -> LabelledImages:
     for where, content, label in rows:
         if not isinstance(content, bytes) or not isinstance(label, int):
             raise DataError(f"data {where}: expected image bytes and a whole-number label, got {label!r}")

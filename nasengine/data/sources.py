@@ -1,4 +1,4 @@
-"""From the text of ``--data`` to a dataset: a name, a folder of images, parquet files, an .npz file, or ``hub:NAME``."""
+"""From the text of ``--data`` to a dataset: a name, a folder of images or parquet files, an .npz file, ``hub:NAME``."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,8 +17,9 @@ def load_dataset(source: str, named: Mapping[str, Callable[[], ImageDataset]]) -
     """Read the images that ``source`` names.
 
     Args:
-        source: a name among ``named``; a folder with parquet files, with ``train/CLASS/*.png`` and ``test/CLASS/*.png``,
-            or with ``CLASS/*.png``; an ``.npz`` file; or ``hub:NAME``, read through the ``datasets`` library.
+        source: a name among ``named``; a folder with parquet files, with ``train/CLASS/*.png`` and
+            ``test/CLASS/*.png``, or with ``CLASS/*.png``; an ``.npz`` file; or ``hub:NAME``, read through the
+            ``datasets`` library.
         named: datasets that have a name, such as ``digits``.
 
     Raises:
@@ -47,7 +48,9 @@ def _assemble(name: str, parts: Mapping[str, LabelledImages]) -> ImageDataset:
     training, test = parts["train"], parts.get("test")
     if test is not None and test.class_names != training.class_names:
         missing = set(training.class_names) ^ set(test.class_names)
-        raise DataError(f"data {name}: expected the same classes in train and test, got a difference in {sorted(missing)}")
+        raise DataError(
+            f"data {name}: expected the same classes in train and test, got a difference in {sorted(missing)}"
+        )
     size = training.images.shape[-1]
     augmentation = Augmentation(crop_padding=max(1, size // 8), flip=True)
     held_out = None if test is None else _split(test)

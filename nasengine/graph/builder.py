@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from functools import lru_cache
+from typing import Any
 
 from nasengine.errors import GraphError
 from nasengine.graph.computation_graph import ComputationGraph, Operation, Shape
@@ -28,8 +29,8 @@ def make_operation(kind: str, input_shapes: tuple[Shape, ...], settings: tuple[t
     if any(size < 1 for size in output_shape):
         raise GraphError(f"{kind}: expected a non-empty output, got {output_shape} from {input_shapes}")
     rest = sorted((name, value) for name, value in values.items() if name not in _FIELDS and name not in _IMPLIED)
-    fields = {name: values[name] for name in _FIELDS}
-    return Operation(kind, input_shapes, output_shape, attributes=tuple(rest), **fields)  # type: ignore[arg-type]
+    fields: dict[str, Any] = {name: values[name] for name in _FIELDS}
+    return Operation(kind, input_shapes, output_shape, attributes=tuple(rest), **fields)
 
 
 def _pair(name: str, value: Hashable) -> Hashable:

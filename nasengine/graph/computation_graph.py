@@ -7,7 +7,7 @@ al., 2023, arXiv 2211.17226). Stride, padding, dilation and groups, which that p
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasengine.errors import GraphError
 
@@ -43,7 +43,7 @@ class Operation:
     bias: bool = False
     attributes: tuple[tuple[str, Hashable], ...] = ()
 
-    def attribute(self, name: str, default: Hashable = None) -> Hashable:
+    def attribute(self, name: str, default: Any = None) -> Any:
         """Value of one of the attributes, or ``default``."""
         return dict(self.attributes).get(name, default)
 
@@ -83,9 +83,7 @@ class ComputationGraph:
     def edges(self) -> tuple[tuple[int, int, int], ...]:
         """All edges as (source, target, slot)."""
         return tuple(
-            (source, target, slot)
-            for target, sources in enumerate(self.inputs)
-            for slot, source in enumerate(sources)
+            (source, target, slot) for target, sources in enumerate(self.inputs) for slot, source in enumerate(sources)
         )
 
     @property

@@ -48,10 +48,10 @@ def operation_parameters(operation: Operation) -> int:
     if operation.kind == "batch_norm":
         return 2 * operation.output_shape[0] if operation.attribute("affine", True) else 0
     if operation.kind == "layer_norm":
-        size = math.prod(operation.attribute("shape_normalized") or operation.output_shape[-1:])  # type: ignore[arg-type]
+        size = math.prod(operation.attribute("shape_normalized") or operation.output_shape[-1:])
         return 2 * size if operation.attribute("affine", True) else 0
     if operation.kind in ("scale", "offset"):
-        return math.prod(operation.attribute("parameter_shape", ())) if operation.attribute("learned") else 0  # type: ignore[arg-type]
+        return math.prod(operation.attribute("parameter_shape", ())) if operation.attribute("learned") else 0
     return 0
 
 
@@ -70,7 +70,7 @@ def cost(graph: ComputationGraph) -> GraphCost:
 
 
 def tabled_flops(graph: ComputationGraph) -> int:
-    """Operations as the ``flops`` column of NAS-Bench-Suite-Zero (Krishnakumar et al., 2022, arXiv 2210.03230) counts them.
+    """Operations as the ``flops`` column of NAS-Bench-Suite-Zero has them (Krishnakumar et al., 2022, 2210.03230).
 
     That table adds to the multiply-accumulates two operations a value for a batch norm, one for a ReLU, and the size of
     the window for every value that comes out of a pool; global pooling over H x W counts as a window of (H+1) x (W+1).

@@ -73,7 +73,7 @@ def fuse_crops(graph: ComputationGraph) -> ComputationGraph:
     for node, operation in enumerate(operations):
         before = inputs[node][0] if inputs[node] else node
         if operation.kind == "crop" and operations[before].kind == "crop":
-            offsets = zip(operation.attribute("offset"), operations[before].attribute("offset"), strict=True)  # type: ignore[call-overload]
+            offsets = zip(operation.attribute("offset"), operations[before].attribute("offset"), strict=True)
             settings = (("offset", tuple(first + second for first, second in offsets)),)
             operations[node] = make_operation("crop", operations[before].input_shapes, settings)
             inputs[node] = inputs[before]

@@ -65,7 +65,7 @@ def _concat(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
     rest = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
     if len(rest) != 1:
         raise GraphError(f"concat: expected shapes equal outside axis {axis}, got {shapes}")
-    return shapes[0][:axis] + (sum(shape[axis] for shape in shapes),) + shapes[0][axis + 1 :]
+    return (*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])
 
 
 def _crop(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
@@ -118,7 +118,9 @@ ACTIVATIONS = (
     "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "hard_sigmoid", "hard_swish", "softmax",
 )  # fmt: skip
 
-KINDS: dict[str, Callable[[tuple[Shape, ...], Settings], Shape]] = {
+ShapeRule = Callable[[tuple[Shape, ...], Settings], Shape]
+
+KINDS: dict[str, ShapeRule] = {
     "conv": _conv,
     "linear": _linear,
     "matmul": _matmul,
@@ -142,8 +144,9 @@ KINDS: dict[str, Callable[[tuple[Shape, ...], Settings], Shape]] = {
     "flatten": _flatten,
     "reshape": _reshape,
     "transpose": _transpose,
-} | dict.fromkeys(ACTIVATIONS, _same)
+    **dict.fromkeys(ACTIVATIONS, _same),
+}
 """Shape rule of every primitive operation. ``input`` has none: its shape is given.
 
-``scale`` and ``offset`` multiply by, or add, a learned or fixed value; ``mix`` is the weighted sum of a supernet's edge.
+``scale`` and ``offset`` multiply by, or add, a learned or fixed value; ``mix`` is the weighted sum on a supernet edge.
 """

@@ -102,14 +102,14 @@ class _Resolution:
         place: list[int | None] = []
         for step in supergraph.steps:
             if isinstance(step, _OperationStep):
-                place.append(self._append(step.operation, tuple(_present(place, step)), step.name))
+                place.append(self._append(step.operation, _all_there(place, step), step.name))
             elif isinstance(step, ChoiceStep):
-                place.append(self._choose(step, place[step.source], tuple(selected[step.key])))
+                place.append(self._choose(step, place, tuple(selected[step.key])))
             else:
-                sources = tuple(place[source] for source in step.sources if place[source] is not None)
-                place.append(self._sum(sources, step.name))  # type: ignore[arg-type]
-        outputs = tuple(place[output] for output in supergraph.outputs)
-        return ComputationGraph(tuple(self.operations), tuple(self.inputs), outputs, tuple(self.names))  # type: ignore[arg-type]
+                found = [place[source] for source in step.sources]
+                place.append(self._sum(tuple(source for source in found if source is not None), step.name))
+        outputs = tuple(_there(place, output, "output") for output in supergraph.outputs)
+        return ComputationGraph(tuple(self.operations), tuple(self.inputs), outputs, tuple(self.names))
 
     def _append(self, operation: Operation, sources: tuple[int, ...], name: str) -> int:
         self.operations.append(operation)
@@ -125,11 +125,10 @@ class _Resolution:
         shapes = tuple(self.operations[source].output_shape for source in sources)
         return self._append(make_operation(kind, shapes, settings), sources, name)
 
-    def _choose(self, step: ChoiceStep, source: int | None, picks: tuple[int, ...]) -> int | None:
+    def _choose(self, step: ChoiceStep, place: list[int | None], picks: tuple[int, ...]) -> int | None:
         if not picks:
             return None
-        if source is None:
-            raise GraphError(f"edge {step.name}: expected a source, got an edge that was dropped")
+        source = _there(place, step.source, step.name)
         results = tuple(self._splice(step.bodies[pick], step.body_names[pick], source) for pick in picks)
         return self._sum(results, f"{step.name}/mix", "mix", (("candidates", picks), ("choice", step.key)))
 
@@ -141,11 +140,16 @@ class _Resolution:
         return len(self.operations) - 1
 
 
-def _present(place: list[int | None], step: _OperationStep) -> list[int]:
-    sources = [place[source] for source in step.sources]
-    if None in sources:
-        raise GraphError(f"graph node {step.name}: expected all of its inputs, got one that was dropped")
-    return sources  # type: ignore[return-value]
+def _there(place: list[int | None], step: int, name: str) -> int:
+    """Node that a step became."""
+    node = place[step]
+    if node is None:
+        raise GraphError(f"graph node {name}: expected all of its inputs, got one that was dropped")
+    return node
+
+
+def _all_there(place: list[int | None], step: _OperationStep) -> tuple[int, ...]:
+    return tuple([_there(place, source, step.name) for source in step.sources])
 
 
 @dataclass

@@ -97,7 +97,8 @@ def _nor_conv(kernel: int) -> Emitter:
 def factorized_reduce(builder: GraphBuilder, source: int, place: Placement) -> int:
     """Halve the resolution by two strided 1x1 convolutions, one of them shifted by a pixel along both axes.
 
-    Together they see the pixels whose row and column are both even or both odd. For odd sizes the shifted image is padded by one, so that both halves keep the same size.
+    Together they see the pixels whose row and column are both even or both odd. For odd sizes the shifted
+    image is padded by one, so that both halves keep the same size.
     """
     active = builder.add("relu", source, name="relu")
     shifted = builder.add("crop", active, name="shift", offset=(1, 1))

@@ -18,7 +18,7 @@ class Affine(nn.Module):
     def __init__(self, operation: Operation) -> None:
         super().__init__()
         self.multiply = operation.kind == "scale"
-        self.value = nn.Parameter(torch.empty(operation.attribute("parameter_shape")))  # type: ignore[arg-type]
+        self.value = nn.Parameter(torch.empty(operation.attribute("parameter_shape")))
 
     def reset_parameters(self) -> None:
         """Start as the identity."""
@@ -38,7 +38,7 @@ def _batch_norm(operation: Operation) -> nn.Module:
 
 def _layer_norm(operation: Operation) -> nn.Module:
     shape = operation.attribute("shape_normalized") or operation.output_shape[-1:]
-    return nn.LayerNorm(shape, elementwise_affine=bool(operation.attribute("affine", True)))  # type: ignore[arg-type]
+    return nn.LayerNorm(shape, elementwise_affine=bool(operation.attribute("affine", True)))
 
 
 _MODULES: dict[str, Callable[[Operation], nn.Module]] = {
@@ -64,8 +64,8 @@ def initialize_(module: nn.Module, generator: torch.Generator) -> None:
         if module.bias is not None:
             bound = 1 / math.sqrt(module.weight[0].numel())
             nn.init.uniform_(module.bias, -bound, bound, generator=generator)
-    else:
-        module.reset_parameters()  # type: ignore[operator]
+    elif isinstance(module, (nn.BatchNorm2d, nn.LayerNorm, Affine)):
+        module.reset_parameters()
 
 
 def _zero(operation: Operation) -> Callable[[Tensor], Tensor]:
@@ -90,26 +90,26 @@ def _pool(operation: Operation) -> Callable[[Tensor], Tensor]:
 
 
 def _crop(operation: Operation) -> Callable[[Tensor], Tensor]:
-    top, left = operation.attribute("offset")  # type: ignore[misc]
+    top, left = operation.attribute("offset")
     return lambda x: x[:, :, top:, left:]
 
 
 def _pad(operation: Operation) -> Callable[[Tensor], Tensor]:
-    top, bottom, left, right = operation.attribute("pads")  # type: ignore[misc]
+    top, bottom, left, right = operation.attribute("pads")
     return lambda x: F.pad(x, (left, right, top, bottom))
 
 
 def _mean(operation: Operation) -> Callable[[Tensor], Tensor]:
-    axes = [axis + 1 for axis in operation.attribute("axes")]  # type: ignore[union-attr]
+    axes = [axis + 1 for axis in operation.attribute("axes")]
     keep = bool(operation.attribute("keepdim", False))
     return lambda x: x.mean(axes, keepdim=keep)
 
 
 def _axis_function(operation: Operation) -> Callable[..., Tensor]:
     if operation.kind == "transpose":
-        order = (0, *(axis + 1 for axis in operation.attribute("axes")))  # type: ignore[union-attr]
+        order = (0, *(axis + 1 for axis in operation.attribute("axes")))
         return lambda x: x.permute(order)
-    axis = int(operation.attribute("axis", -1))  # type: ignore[call-overload]
+    axis = int(operation.attribute("axis", -1))
     axis += 1 if axis >= 0 else 0
     if operation.kind == "concat":
         return lambda *parts: torch.cat(parts, dim=axis)
@@ -118,8 +118,10 @@ def _axis_function(operation: Operation) -> Callable[..., Tensor]:
 
 def _fixed_affine(operation: Operation) -> Callable[[Tensor], Tensor]:
     if operation.attribute("fixed"):
-        raise GraphError(f"{operation.kind}: expected a number or a learned value, got a buffer whose values are unknown")
-    value = float(operation.attribute("value", 1.0 if operation.kind == "scale" else 0.0))  # type: ignore[arg-type]
+        raise GraphError(
+            f"{operation.kind}: expected a number or a learned value, got a buffer whose values are unknown"
+        )
+    value = float(operation.attribute("value", 1.0 if operation.kind == "scale" else 0.0))
     return (lambda x: x * value) if operation.kind == "scale" else (lambda x: x + value)
 
 
@@ -160,7 +162,7 @@ _PARAMETRIC: dict[str, Callable[[Operation], Callable[..., Tensor]]] = {
     "transpose": _axis_function,
     "scale": _fixed_affine,
     "offset": _fixed_affine,
-    "leaky_relu": lambda operation: lambda x: F.leaky_relu(x, float(operation.attribute("slope", 0.01))),  # type: ignore[arg-type]
+    "leaky_relu": lambda operation: lambda x: F.leaky_relu(x, float(operation.attribute("slope", 0.01))),
     "gelu": lambda operation: lambda x: F.gelu(x, approximate=str(operation.attribute("approximate", "none"))),
     "reshape": lambda operation: lambda x: x.reshape(x.shape[0], *operation.output_shape),
 }

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from nasengine.errors import TrainingError
 
 
-def guarded_step(
-    loss: Tensor, optimizer: torch.optim.Optimizer, *, clip: float | None = None, where: str
-) -> float:
+def guarded_step(loss: Tensor, optimizer: torch.optim.Optimizer, *, clip: float | None = None, where: str) -> float:
     """Backward pass, clipping and update.
 
     Args:
@@ -41,6 +39,6 @@ def guarded_step(
 
 def _diverged(where: str, what: str, value: float, rate: float) -> TrainingError:
     return TrainingError(
-        f"{where}: expected a finite {what}, got {value} at learning rate {rate:.4g}; the last good checkpoint is kept: "
-        "try a tenth of the learning rate (--learning-rate), or look for broken images"
+        f"{where}: expected a finite {what}, got {value} at learning rate {rate:.4g}; the last good "
+        "checkpoint is kept: try a tenth of the learning rate (--learning-rate), or look for broken images"
     )

@@ -19,12 +19,11 @@ from nasengine.graph import ComputationGraph, cost, fingerprint, prune
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
-from nasengine.protocols import Exporter, NetworkConfig, Strategy, Task, TaskState
+from nasengine.protocols import Exporter, NetworkConfig, Strategy, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
 from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
 from nasengine.store import RunStore
 from nasengine.supernet import ArchitectureWeights, Supernet
-from nasengine.supernet.supernet import SupernetSpace
 from nasengine.supernet.training import ArchitectureTraining, DifferentiableTraining, SinglePathTraining
 
 MAX_VERIFIED_IMAGES = 2048
@@ -121,7 +120,9 @@ class Search:
 
     def _search(self) -> Architecture:
         """Train the supernet and select from it."""
-        supernet = Supernet(self.space, self.supernet_config, seed_of(self.settings.seed, "supernet")).to(self.settings.device)
+        supernet = Supernet(self.space, self.supernet_config, seed_of(self.settings.seed, "supernet")).to(
+            self.settings.device
+        )
         make = self._single_path if self.settings.training == "single-path" else self._differentiable
         training, selection = make(supernet)
         run_task(training, "supernet", self.store, self.progress)

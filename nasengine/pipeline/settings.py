@@ -62,8 +62,8 @@ class SearchSettings(BaseModel):
         faults = []
         if (self.training == "single-path") != (self.selection == "sampled-paths"):
             faults.append(
-                f"--training {self.training} with --selection {self.selection}: expected sampled-paths after single-path "
-                "training, and perturbation or magnitude after the others"
+                f"--training {self.training} with --selection {self.selection}: expected sampled-paths after "
+                "single-path training, and perturbation or magnitude after the others"
             )
         if self.selection == "magnitude" and self.training == "fixed":
             faults.append("--selection magnitude: expected trained architecture weights, got --training fixed")

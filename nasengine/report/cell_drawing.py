@@ -10,7 +10,8 @@ from nasengine.store.artifacts import write_file
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 COLOURS = {
-    "none": "#bbbbbb", "noise": "#bbbbbb", "skip_connect": "#7f7f7f", "max_pool_3x3": "#2ca02c", "avg_pool_3x3": "#98df8a",
+    "none": "#bbbbbb", "noise": "#bbbbbb", "skip_connect": "#7f7f7f", "max_pool_3x3": "#2ca02c",
+    "avg_pool_3x3": "#98df8a",
     "sep_conv_3x3": "#1f77b4", "sep_conv_5x5": "#0b3c6f", "dil_conv_3x3": "#ff7f0e", "dil_conv_5x5": "#b3541e",
     "nor_conv_1x1": "#9467bd", "nor_conv_3x3": "#d62728",
 }  # fmt: skip

@@ -78,7 +78,7 @@ class LineProgress:
     def begin(self, task: str, num_steps: int, done: int) -> None:
         """A task with ``done`` of its steps done."""
         self._totals[task], self._began[task] = num_steps, (time.monotonic(), done)
-        if 0 < done:
+        if done > 0:
             self._write(f"{task}: {done} of {num_steps} done already")
 
     def advance(self, task: str, step: int, metrics: Mapping[str, Any]) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nasengine.protocols import SupernetSpace
 from nasengine.report.cell_drawing import draw_cell, new_figure, write_figure
 from nasengine.store.journal import Event
-from nasengine.supernet.supernet import SupernetSpace
 
 COLOURS = {"supernet": "#1f77b4", "winner": "#d62728", "random_baseline": "#7f7f7f"}
 
@@ -21,12 +21,12 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
         path: file to write; its ending gives the type.
     """
     topology = space.topology
-    genotype = space.parse(summary["winner"]["genotype"]).genotype
+    genotype: Any = space.parse(summary["winner"]["genotype"]).genotype
     figure = new_figure((15.0, 9.5))
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
     cells = above.subplots(1, len(topology.kinds), squeeze=False)[0]
     for axis, kind in zip(cells, topology.kinds, strict=True):
-        draw_cell(axis, topology, genotype.edges(kind), f"winner: {kind} cell" if kind != "cell" else "winner")  # type: ignore[attr-defined]
+        draw_cell(axis, topology, genotype.edges(kind), f"winner: {kind} cell" if kind != "cell" else "winner")
     training, result, selection = below.subplots(1, 3, width_ratios=(1.2, 0.5, 1.5))
     _draw_losses(training, events)
     _draw_result(result, summary)

@@ -4,9 +4,8 @@ from typing import Any
 
 from nasengine.architecture import Architecture, CellEdge, CellGenotype
 from nasengine.cells.topology import CellTopology
-from nasengine.protocols import TaskState
+from nasengine.protocols import SupernetSpace, TaskState
 from nasengine.supernet.architecture_weights import ArchitectureWeights
-from nasengine.supernet.supernet import SupernetSpace
 
 
 class MagnitudeSelection:
@@ -47,13 +46,15 @@ class MagnitudeSelection:
 
 
 def _strongest(topology: CellTopology, kind: str, rows: list[list[float]]) -> list[CellEdge]:
-    edges = []
+    edges: list[CellEdge] = []
     for target in topology.targets:
         ranked = []
         for source in range(target):
             index = topology.edge_index(source, target)
             names = topology.candidates[kind][index]
-            allowed = [(rows[index][place], name) for place, name in enumerate(names) if name not in topology.search_only]
+            allowed = [
+                (rows[index][place], name) for place, name in enumerate(names) if name not in topology.search_only
+            ]
             weight, operation = max(allowed, key=lambda pair: pair[0])
             ranked.append((weight, CellEdge(target, source, operation)))
         ranked.sort(key=lambda pair: -pair[0])  # stable: of equal weights the earlier source wins

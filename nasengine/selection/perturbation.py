@@ -3,8 +3,8 @@
 Wang, Cheng, Chen, Tang and Hsieh, 2021, arXiv 2108.04392 ("Rethinking Architecture Selection in Differentiable NAS"),
 algorithm 1. First every edge is given its operation (operation projection), then every node its input edges (topology
 projection), in random order, with some training in between. Deviations from the released code, each for a reason: a
-score leaves the running statistics of batch norms as they were; edges that were already removed from a node stay removed
-while its next edge is scored; there is no training after the last decision, since nothing depends on it.
+score leaves the running statistics of batch norms as they were; edges that were already removed from a node stay
+removed while its next edge is scored; there is no training after the last decision, since nothing depends on it.
 """
 
 import random
@@ -17,10 +17,9 @@ from nasengine.architecture import Architecture, CellEdge, CellGenotype
 from nasengine.data import ImageDataset, evaluation_batches
 from nasengine.graph.supergraph import ChoiceKey
 from nasengine.optimization import set_learning_rate
-from nasengine.protocols import TaskState
+from nasengine.protocols import SupernetSpace, TaskState
 from nasengine.randomness import seed_of
 from nasengine.supernet.choice import Mixture
-from nasengine.supernet.supernet import SupernetSpace
 from nasengine.supernet.training.batch_norm import kept_statistics
 from nasengine.supernet.training.differentiable import DifferentiableTraining
 
@@ -131,9 +130,7 @@ class PerturbationSelection:
         rounds = []
         while len(remaining) > topology.num_kept(target):
             reference = self._accuracy(self._mixture(True))
-            scores = {
-                index: self._accuracy(self._mixture(True, dropped={(kind, index)})) for index in remaining
-            }
+            scores = {index: self._accuracy(self._mixture(True, dropped={(kind, index)})) for index in remaining}
             loser = max(reversed(remaining), key=lambda index: scores[index])  # of equal scores the last
             remaining.remove(loser)
             self.removed.add((kind, loser))

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nasengine.architecture import Architecture
-from nasengine.protocols import Evaluation, Evaluator, Strategy, TaskState
+from nasengine.protocols import Evaluation, Evaluator, Strategy, SupernetSpace, TaskState
 from nasengine.randomness import seed_of
-from nasengine.supernet.supernet import SupernetSpace
 
 MakeStrategy = Callable[[SupernetSpace, random.Random], Strategy]
 

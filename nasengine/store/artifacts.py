@@ -53,7 +53,9 @@ class ArtifactStore:
         try:
             content = path.read_bytes()
         except OSError as fault:
-            raise StoreError(f"artifact {path}: expected a file that the journal names, got {fault.strerror}") from fault
+            raise StoreError(
+                f"artifact {path}: expected a file that the journal names, got {fault.strerror}"
+            ) from fault
         if hashlib.sha256(content).hexdigest() != path.name.split(".")[0]:
             raise StoreError(f"artifact {path}: expected content that matches its name, got a changed file")
         return content

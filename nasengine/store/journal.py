@@ -47,7 +47,9 @@ class Journal:
                     file.truncate(end)
                     raise
         except OSError as fault:
-            raise StoreError(f"journal {self.path}: could not write ({fault.strerror}); free space and resume") from fault
+            raise StoreError(
+                f"journal {self.path}: could not write ({fault.strerror}); free space and resume"
+            ) from fault
 
     def repair(self) -> None:
         """Cut off a torn last line, so that the next event starts on a line of its own."""

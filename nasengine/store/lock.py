@@ -1,6 +1,6 @@
 """One process at a time: a lock that the system releases when its holder dies, however it dies."""
 
-import os
+import sys
 from pathlib import Path
 
 from nasengine.errors import StoreError
@@ -33,10 +33,10 @@ class FolderLock:
 
 
 def _lock(descriptor: int) -> None:
-    if os.name == "nt":
+    if sys.platform == "win32":
         import msvcrt
 
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     else:
         import fcntl
 

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from copy import deepcopy
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,13 +13,8 @@ from nasengine.graph.computation_graph import ComputationGraph
 from nasengine.graph.passes import merge_duplicates
 from nasengine.graph.supergraph import ChoiceKey, Selection
 from nasengine.network import GraphNetwork, Plan, build_functions, build_modules
-from nasengine.protocols import NetworkConfig, SearchSpace, SupportsSupernet
+from nasengine.protocols import NetworkConfig, SupernetSpace
 from nasengine.supernet.choice import ActiveKey, Choice, Mixture, active_key
-
-
-@runtime_checkable
-class SupernetSpace(SearchSpace, SupportsSupernet, Protocol):
-    """A search space that states a supergraph."""
 
 
 class Supernet(nn.Module):
@@ -139,8 +133,8 @@ def _make_plan(graph: ComputationGraph, edges: dict, active: Selection) -> Plan:
         node = pending.pop()
         if narrowed.get(node) == ():
             raise ConfigError(
-                f"supernet edge {graph.names[node].removesuffix('/mix')}: expected a candidate, since no other edge into "
-                "its node has one"
+                f"supernet edge {graph.names[node].removesuffix('/mix')}: expected a candidate, since no other edge "
+                "into its node has one"
             )
         if node not in needed:
             needed.add(node)

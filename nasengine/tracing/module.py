@@ -83,8 +83,8 @@ class _Trace:
         translator = TRANSLATORS.get(name)
         if translator is None:
             raise TracingError(
-                f"module {self.name}, node {node.name}: expected one of the operations {', '.join(sorted(TRANSLATORS))}, "
-                f"got {name}"
+                f"module {self.name}, node {node.name}: expected one of the operations "
+                f"{', '.join(sorted(TRANSLATORS))}, got {name}"
             )
         try:
             self.place[node] = translator(self, node, _arguments(node))
@@ -172,7 +172,11 @@ def _pool(kind: str) -> Translator:
     def translate(trace: _Trace, node: fx.Node, given: Arguments) -> int:
         first = next(iter(given.values()))
         kernel = _pair(given["kernel_size"])
-        settings: Arguments = {"kernel": kernel, "stride": _pair(given["stride"] or kernel), "padding": _pair(given["padding"])}
+        settings: Arguments = {
+            "kernel": kernel,
+            "stride": _pair(given["stride"] or kernel),
+            "padding": _pair(given["padding"]),
+        }
         if given.get("ceil_mode"):
             settings["ceil_mode"] = True
         if kind == "max_pool":
@@ -216,7 +220,9 @@ def _arithmetic(kind: str) -> Translator:
             left, right = right, left
         if trace.is_state(right):
             shape = tuple(int(size) for size in right.meta["val"].shape)
-            learned = {"learned": True, "parameter_shape": shape} if right.name in trace.parameters else {"fixed": shape}
+            learned = (
+                {"learned": True, "parameter_shape": shape} if right.name in trace.parameters else {"fixed": shape}
+            )
             return trace.add(neutral, node, left, **learned)
         if isinstance(right, (int, float)) or isinstance(left, (int, float)):
             source, number = (left, right) if isinstance(left, fx.Node) else (right, left)

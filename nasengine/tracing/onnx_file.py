@@ -55,7 +55,8 @@ def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
         for entry in tensor.external_data:
             if entry.key == "location" and not (folder / entry.value).resolve().is_relative_to(folder):
                 raise TracingError(
-                    f"onnx file {path}, weight {tensor.name}: expected external data inside {folder}, got {entry.value!r}"
+                    f"onnx file {path}, weight {tensor.name}: expected external data inside its folder, "
+                    f"got {entry.value!r}"
                 )
 
 
@@ -263,7 +264,9 @@ def _squeeze(reader: _Reader, node: onnx.NodeProto, settings: Settings) -> int:
     shape = reader.builder.shape(source)
     axes = _axes(reader, node, settings, len(shape))
     kept = tuple(size for axis, size in enumerate(shape) if axis not in axes)
-    return reader.add("flatten" if len(kept) == 1 else "reshape", node, source, **({} if len(kept) == 1 else {"shape": kept}))
+    return reader.add(
+        "flatten" if len(kept) == 1 else "reshape", node, source, **({} if len(kept) == 1 else {"shape": kept})
+    )
 
 
 def _transpose(reader: _Reader, node: onnx.NodeProto, settings: Settings) -> int:

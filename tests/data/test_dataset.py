@@ -35,7 +35,9 @@ def test_digits_keep_their_values():
 
 def test_normalised_training_images_have_mean_0_and_std_1():
     digits = load()
-    both = torch.cat([images for part in (digits.train, digits.validation) for images, _ in evaluation_batches(part, digits)])
+    both = torch.cat(
+        [images for part in (digits.train, digits.validation) for images, _ in evaluation_batches(part, digits)]
+    )
     assert both.mean().item() == pytest.approx(0, abs=1e-4)
     assert both.std().item() == pytest.approx(1, abs=1e-4)
 

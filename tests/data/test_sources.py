@@ -136,7 +136,9 @@ def test_folders_that_cannot_be_used(tmp_path):
         load_dataset(str(corrupt), {})
     write_folder(tmp_path / "differ" / "train", {"a": 3, "b": 3})
     write_folder(tmp_path / "differ" / "test", {"a": 3, "c": 3})
-    with pytest.raises(DataError, match=r"expected the same classes in train and test, got a difference in \['b', 'c'\]"):
+    with pytest.raises(
+        DataError, match=r"expected the same classes in train and test, got a difference in \['b', 'c'\]"
+    ):
         load_dataset(str(tmp_path / "differ"), {})
 
 

@@ -30,7 +30,11 @@ def test_convolution_shapes_are_torchs(size, kernel, stride, padding, dilation):
 
 
 @given(
-    size=st.integers(4, 20), kernel=st.integers(2, 4), stride=st.integers(1, 3), padded=st.booleans(), ceil=st.booleans()
+    size=st.integers(4, 20),
+    kernel=st.integers(2, 4),
+    stride=st.integers(1, 3),
+    padded=st.booleans(),
+    ceil=st.booleans(),
 )
 def test_pool_shapes_are_torchs(size, kernel, stride, padded, ceil):
     padding = kernel // 2 if padded else 0

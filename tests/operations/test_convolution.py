@@ -32,7 +32,9 @@ def test_values_and_gradients_are_torchs(size, kernel, dilation, stride):
     torch.testing.assert_close(mine, theirs)
 
 
-@pytest.mark.parametrize(("size", "kernel", "dilation", "cut"), [(2, 5, 1, 1), (2, 3, 2, 1), (4, 5, 2, 1), (8, 5, 2, 0)])
+@pytest.mark.parametrize(
+    ("size", "kernel", "dilation", "cut"), [(2, 5, 1, 1), (2, 3, 2, 1), (4, 5, 2, 1), (8, 5, 2, 0)]
+)
 def test_taps_that_meet_only_padding_are_cut(size, kernel, dilation, cut):
     assert make(size, kernel, dilation, 1).cropped == (cut, cut)
 

@@ -66,14 +66,21 @@ def test_a_whole_run(tmp_path):
     store = RunStore.open(tmp_path / "run")
     assert search.run(store)["winner"] == winner
     assert again.steps == []
-    assert search.trained_winner(store).graph == search.space.to_graph(search.space.parse(winner["genotype"]), search.final_config)
+    assert search.trained_winner(store).graph == search.space.to_graph(
+        search.space.parse(winner["genotype"]), search.final_config
+    )
     store.close()
     assert progress.begun[0] == ("supernet", 2, 0)
 
 
 @pytest.mark.parametrize(
     ("training", "selection"),
-    [("fixed", "perturbation"), ("darts", "magnitude"), ("darts-second-order", "magnitude"), ("single-path", "sampled-paths")],
+    [
+        ("fixed", "perturbation"),
+        ("darts", "magnitude"),
+        ("darts-second-order", "magnitude"),
+        ("single-path", "sampled-paths"),
+    ],
 )
 def test_every_way_of_searching(tmp_path, training, selection):
     summary, _, _ = run(tmp_path / "run", training=training, selection=selection)

@@ -22,7 +22,9 @@ def disagreements(rows: list[dict[str, str]]) -> list[str]:
     for row in rows:
         graph = NASBENCH201.to_graph(NASBENCH201.parse(row["arch"]), NASBENCH201.defaults)
         ours = (cost(graph).num_parameters, tabled_flops(graph))
-        if any(float(f"{mine / 1e6:.6g}") != float(row[key]) for mine, key in zip(ours, ("params", "flops"), strict=True)):
+        if any(
+            float(f"{mine / 1e6:.6g}") != float(row[key]) for mine, key in zip(ours, ("params", "flops"), strict=True)
+        ):
             wrong.append(row["arch"])
     return wrong
 

@@ -85,7 +85,7 @@ PLANTED_LABELS = torch.zeros(0, dtype=torch.long)
 
 
 def test_perturbation_finds_planted_operations(dataset):
-    global PLANTED_LABELS  # noqa: PLW0603 (the planted supernet answers with the true labels)
+    global PLANTED_LABELS
     PLANTED_LABELS = dataset.validation.labels
     training = trained(NASBENCH201, dataset, epochs=0)
     training.supernet = Planted(NASBENCH201, training.supernet.config)
@@ -164,7 +164,10 @@ def test_selection_resumes_bit_for_bit_in_the_middle_of_tuning(dataset):
 
 def test_order_of_decisions_depends_on_the_seed(dataset):
     training = trained(NASBENCH201, dataset, epochs=0)
-    orders = {tuple(select(NASBENCH201, training, dataset, seed=seed)._order("cell", "edges", [0, 1, 2, 3])) for seed in range(9)}
+    orders = {
+        tuple(select(NASBENCH201, training, dataset, seed=seed)._order("cell", "edges", [0, 1, 2, 3]))
+        for seed in range(9)
+    }
     assert len(orders) > 3
 
 

@@ -107,7 +107,8 @@ def test_checkpoints_replace_each_other_and_survive_reopening(tmp_path):
 
 def test_one_process_at_a_time(tmp_path):
     store = RunStore.create(tmp_path / "run", {})
-    code = f"from pathlib import Path; from nasengine.store import RunStore; RunStore.open(Path({str(tmp_path / 'run')!r}))"
+    folder = str(tmp_path / "run")
+    code = f"from pathlib import Path; from nasengine.store import RunStore; RunStore.open(Path({folder!r}))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "expected no other process to work on it" in result.stderr
     store.close()

@@ -100,8 +100,12 @@ def test_restriction_is_a_smaller_copy_that_computes_the_same(supernet, space):
     supernet.eval()
     allowed = {("cell", edge): (1, 3) for edge in range(6)}
     smaller = supernet.restrict(allowed)
-    inside = space.parse("|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|nor_conv_3x3~2|")
-    outside = space.parse("|nor_conv_1x1~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|nor_conv_3x3~2|")
+    inside = space.parse(
+        "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|nor_conv_3x3~2|"
+    )
+    outside = space.parse(
+        "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|nor_conv_3x3~2|"
+    )
     assert torch.equal(smaller(IMAGES, inside), supernet(IMAGES, inside))
     assert torch.equal(smaller.extract(inside)(IMAGES), supernet(IMAGES, inside))
     assert sum(w.numel() for w in smaller.parameters()) < sum(w.numel() for w in supernet.parameters())

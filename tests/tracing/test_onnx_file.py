@@ -47,7 +47,19 @@ def test_a_small_network(tmp_path):
     }  # fmt: skip
     graph = read_onnx(save(tmp_path / "net.onnx", nodes, weights))
     kinds = [operation.kind for operation in graph.operations]
-    assert kinds == ["input", "conv", "relu6", "avg_pool", "conv", "scale", "add", "concat", "mean", "flatten", "linear"]
+    assert kinds == [
+        "input",
+        "conv",
+        "relu6",
+        "avg_pool",
+        "conv",
+        "scale",
+        "add",
+        "concat",
+        "mean",
+        "flatten",
+        "linear",
+    ]
     assert cost(graph).macs == 27 * 4 * 16 + 9 * 4 * 4 + 40
     assert cost(graph).num_parameters == 108 + 4 + 36 + 45
 
@@ -100,7 +112,7 @@ def test_external_data_must_stay_in_the_folder(tmp_path, location):
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", location
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(TracingError, match="weight w: expected external data inside"):
+    with pytest.raises(TracingError, match="weight w: expected external data inside its folder"):
         read_onnx(path)
 
 

@@ -125,11 +125,11 @@ class DifferentiableTraining:
         size, change = self.recipe.batch_size, self.dataset.augmentation
         training = batches(self.dataset.train, self.dataset, size, generator, change)
         if self.architecture.order == 0:
-            yield from zip(training, repeat(None))
+            yield from zip(training, repeat(None), strict=False)
             return
         other = seeded_generator(self.seed, *key, "validation")
         passes = (batches(self.dataset.validation, self.dataset, size, other, change) for _ in repeat(None))
-        yield from zip(training, chain.from_iterable(passes))
+        yield from zip(training, chain.from_iterable(passes), strict=False)
 
     def _architecture_step(self, mixture: MixtureOf, batch: Batch, held_out: Batch, where: str) -> None:
         if self.architecture.order == 2:
@@ -176,8 +176,9 @@ class frozen:  # noqa: N801 (reads as a statement: with frozen(module))
 
 def _with_gradients(parameters: list[torch.nn.Parameter], gradients: list[Tensor], loss: Tensor) -> Tensor:
     """A scalar with the value ``loss`` and the given gradients."""
-    linear = sum((parameter * gradient).sum() for parameter, gradient in zip(parameters, gradients, strict=True))
-    return linear - linear.detach() + loss.detach()  # type: ignore[union-attr, operator]
+    products = [(parameter * gradient).sum() for parameter, gradient in zip(parameters, gradients, strict=True)]
+    linear = torch.stack(products).sum()
+    return linear - linear.detach() + loss.detach()
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
