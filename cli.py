@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Neural architecture search: from your images to a trained network and a checked ONNX file.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -374,7 +373,17 @@ def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> No
 
 def main() -> None:
     """Entry point of the ``nasengine`` command."""
-    app()
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
+    try:
+        sys.exit(app(standalone_mode=False))
+    except typer.Abort:
+        sys.stderr.write("interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)
+    except typer.TyperException as fault:  # an unknown command or option, or a value of the wrong type
+        message = " ".join(fault.format_message().split()).rstrip(".")
+        sys.stderr.write(f"nasengine: {message}; see nasengine --help\n")
+        sys.exit(EXIT_BAD_INPUT)
 
 
 if __name__ == "__main__":

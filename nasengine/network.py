@@ -43,7 +43,7 @@ class GraphNetwork(nn.Module):
             x: images, shape (batch, channels, height, width).
             drop_path: chance that a summand of a cell's node is dropped for an image (Larsson et al., 2017, arXiv
                 1605.07648); identities are never dropped. Only while training.
-            generator: source of that chance.
+            generator: source of that chance, on the CPU.
         """
         drop = None
         if drop_path > 0 and self.training:
@@ -116,8 +116,8 @@ class _DropPath:
     def __call__(self, source: int, value: Tensor) -> Tensor:
         if self.kinds[source] == "identity":
             return value
-        mask = torch.rand((value.shape[0], 1, 1, 1), generator=self.generator, device=value.device) < self.keep
-        return value * mask.to(value.dtype) / self.keep
+        kept = torch.rand((value.shape[0], 1, 1, 1), generator=self.generator) < self.keep
+        return value * kept.to(value.device, value.dtype) / self.keep
 
 
 class Plan:

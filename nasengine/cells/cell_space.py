@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from nasengine.architecture import Architecture, CellGenotype
 from nasengine.cells.topology import CellTopology
@@ -11,6 +12,9 @@ from nasengine.errors import GenotypeError
 from nasengine.graph.computation_graph import ComputationGraph
 from nasengine.graph.supergraph import Selection, SuperGraph
 from nasengine.protocols import NetworkConfig, SearchScale
+
+if TYPE_CHECKING:
+    from nasengine.network import GraphNetwork
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,12 @@ class CellSpace:
     def to_graph(self, architecture: Architecture, config: NetworkConfig) -> ComputationGraph:
         """Computation graph of an architecture; no weights are made."""
         return self.supergraph(config).resolve(self.selection(architecture))
+
+    def build(self, architecture: Architecture, config: NetworkConfig, seed: int = 0) -> "GraphNetwork":
+        """A trainable network of an architecture; ``seed`` gives its initial weights."""
+        from nasengine.network import GraphNetwork  # only here torch is needed
+
+        return GraphNetwork(self.to_graph(architecture, config), seed)
 
     def _genotype(self, architecture: Architecture) -> CellGenotype:
         if architecture.space != self.name or not isinstance(architecture.genotype, CellGenotype):

@@ -10,11 +10,13 @@ from nasengine.graph.computation_graph import Operation
 
 
 class Convolution(nn.Conv2d):
-    """torch's convolution with two exact short cuts for a known image size.
+    """torch's convolution with three exact short cuts for a known image size.
 
     Taps of the kernel that only ever meet padding are left out: small images need small kernels. Dilated depthwise
-    convolutions of stride 1, slow on CPUs, run as undilated ones on rearranged pixels ("space to batch"). Images of
-    another size, and networks that are being exported, take the plain convolution.
+    convolutions of stride 1, slow on CPUs, run as undilated ones on rearranged pixels ("space to batch"). Strided 1x1
+    convolutions pick their pixels first: oneDNN, as torch 2.13.0 has it, writes outside its buffers in the backward pass
+    of such convolutions of up to 8 channels (channels last, two threads, an odd number of images). Images of another
+    size, and networks that are being exported, take the plain convolution.
 
     Args:
         operation: a ``conv`` node.
@@ -28,11 +30,13 @@ class Convolution(nn.Conv2d):
         )  # fmt: skip
         self.image_size = tuple(operation.input_shapes[0][1:])
         self.cropped = tuple(_unused_taps(operation, axis) for axis in (0, 1))
+        self.is_strided_pointwise = operation.kernel == (1, 1) and operation.padding == (0, 0) and max(self.stride) > 1
         self._convolve = self._plan(operation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve images of shape (batch, channels, height, width)."""
-        if tuple(x.shape[2:]) != self.image_size or torch.compiler.is_exporting():
+        known = tuple(x.shape[2:]) == self.image_size or self.is_strided_pointwise
+        if not known or torch.compiler.is_exporting():
             return super().forward(x)
         rows, columns = self.cropped
         weight = self.weight
@@ -46,6 +50,9 @@ class Convolution(nn.Conv2d):
             pad - cut * step for pad, cut, step in zip(operation.padding, self.cropped, dilation, strict=True)
         )
         remaining = [size - 2 * cut for size, cut in zip(operation.kernel, self.cropped, strict=True)]
+        if remaining == [1, 1] and padding == (0, 0):
+            rows, columns = stride
+            return lambda x, weight, bias: F.conv2d(x[:, :, ::rows, ::columns], weight, bias, groups=groups)
         step = dilation[0]
         rearranged = (
             dilation == (step, step) and step > 1 and stride == (1, 1) and groups > 1 and max(remaining) > 1

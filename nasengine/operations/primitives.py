@@ -28,6 +28,23 @@ class Affine(nn.Module):
         return x * self.value if self.multiply else x + self.value
 
 
+class Noise(nn.Module):
+    """Standard normal values whatever the input, drawn from torch's own generator; their mean, zero, in eval mode.
+
+    The paper of S4 (Zela et al., 2020) draws them in evaluation too; a network that answers at random can be neither
+    compared nor exported.
+    """
+
+    def __init__(self, operation: Operation) -> None:
+        super().__init__()
+        self.shape = operation.output_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x.new_zeros(x.shape[0], *self.shape)
+        return torch.randn(x.shape[0], *self.shape, dtype=x.dtype).to(x.device)
+
+
 def _linear(operation: Operation) -> nn.Module:
     return nn.Linear(operation.input_shapes[0][-1], operation.output_shape[-1], bias=operation.bias)
 
@@ -53,6 +70,8 @@ def make_module(operation: Operation) -> nn.Module | None:
     """Module with uninitialised weights for kinds that have weights or statistics; None for the others."""
     if operation.kind in ("scale", "offset"):
         return Affine(operation) if operation.attribute("learned") else None
+    if operation.kind == "zero":
+        return Noise(operation) if operation.attribute("noise") else None
     factory = _MODULES.get(operation.kind)
     return None if factory is None else factory(operation)
 
@@ -70,13 +89,7 @@ def initialize_(module: nn.Module, generator: torch.Generator) -> None:
 
 def _zero(operation: Operation) -> Callable[[Tensor], Tensor]:
     shape = operation.output_shape
-
-    def zero(x: Tensor) -> Tensor:
-        if operation.attribute("noise"):
-            return torch.randn(x.shape[0], *shape, dtype=x.dtype, device=x.device)
-        return x.new_zeros(x.shape[0], *shape)
-
-    return zero
+    return lambda x: x.new_zeros(x.shape[0], *shape)
 
 
 def _pool(operation: Operation) -> Callable[[Tensor], Tensor]:

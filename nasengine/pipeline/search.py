@@ -95,6 +95,11 @@ class Search:
             "seconds": round(sum(event.get("seconds", 0.0) for event in self.store.events), 2),
             **results,
             "onnx": exported["onnx"],
+            "decisions": [
+                decision
+                for event in self.store.find("step", task="selection")
+                for decision in event["metrics"].get("decisions", [])
+            ],
         }
         self.store.write_summary(summary)
         return summary
@@ -125,8 +130,8 @@ class Search:
         )
         make = self._single_path if self.settings.training == "single-path" else self._differentiable
         training, selection = make(supernet)
-        run_task(training, "supernet", self.store, self.progress)
-        run_task(selection, "selection", self.store, self.progress)
+        run_task(training, "supernet", self.store, self.progress, seed=self.settings.seed)
+        run_task(selection, "selection", self.store, self.progress, seed=self.settings.seed)
         return selection.architecture()
 
     def _single_path(self, supernet: Supernet) -> tuple[Task, SampledPathSelection]:
@@ -171,7 +176,7 @@ class Search:
         graph = self.space.to_graph(architecture, self.final_config)
         network = GraphNetwork(graph, seed_of(self.settings.seed, "final")).to(self.settings.device)
         task = NetworkTraining(name, network, self.dataset, self.scale.final, seed=self.settings.seed)
-        run_task(task, name, self.store, self.progress)
+        run_task(task, name, self.store, self.progress, seed=self.settings.seed)
         return architecture, without_auxiliary(network)
 
     def _test(self, name: str, architecture: Architecture, network: GraphNetwork) -> dict[str, Any]:

@@ -4,8 +4,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import torch
+
 from nasengine.checkpoint import pack, unpack
 from nasengine.protocols import Task
+from nasengine.randomness import seed_of
 from nasengine.store import RunStore
 
 
@@ -17,8 +20,16 @@ class Progress(Protocol):
     def advance(self, task: str, step: int, metrics: Mapping[str, Any]) -> None: ...
 
 
-def run_task(task: Task, name: str, store: RunStore, progress: Progress) -> None:
-    """Run the steps of a task that the store does not have yet; each is recorded with the state after it."""
+def run_task(task: Task, name: str, store: RunStore, progress: Progress, *, seed: int) -> None:
+    """Run the steps of a task that the store does not have yet; each is recorded with the state after it.
+
+    Args:
+        task: the work.
+        name: what the journal calls it.
+        store: the run folder.
+        progress: is told about every step.
+        seed: of the run.
+    """
     last = store.last("step", task=name)
     first = 0
     if last is not None:
@@ -27,6 +38,8 @@ def run_task(task: Task, name: str, store: RunStore, progress: Progress) -> None
     progress.begin(name, task.num_steps, first)
     for step in range(first, task.num_steps):
         begin = time.perf_counter()
+        # Noise operations draw from torch's own generator: what they draw depends on the step alone as well.
+        torch.manual_seed(seed_of(seed, name, step))
         metrics = task.run_step(step)
         seconds = round(time.perf_counter() - begin, 4)
         store.checkpoint(name, step, pack(task.state()), metrics, seconds)

@@ -166,6 +166,27 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, argume
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serch"], "No such command 'serch'"),
+        (["search", "--seed", "one"], "Invalid value for '--seed': Input should be a valid integer"),
+        (["search", "--speed", "1"], "No such option: --speed"),
+        (["export"], "Missing argument 'run'"),
+    ],
+)
+def test_mistyped_commands_are_one_sentence_too(arguments, message):
+    result = subprocess.run(
+        [sys.executable, "-m", "cli", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("nasengine: ")
+    assert message in line
+    assert line.endswith("see nasengine --help")
+
+
 def test_a_run_that_is_in_use_is_refused(finished):
     lock = FolderLock(finished)
     result = call("search", "--resume", str(finished))

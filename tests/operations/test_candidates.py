@@ -59,7 +59,9 @@ def test_skip_none_and_noise():
     assert torch.equal(GraphNetwork(candidate_body("none", Placement(SHAPE, 6, 2)))(image), torch.zeros(2, 6, 4, 4))
     noise = GraphNetwork(candidate_body("noise", Placement(SHAPE, 4)))
     torch.manual_seed(0)
-    assert noise(image).std() == pytest.approx(1.0, abs=0.1)
+    assert noise(image).std().item() == pytest.approx(1.0, abs=0.1)
+    assert not torch.equal(noise(image), noise(image))
+    assert torch.equal(noise.eval()(image), torch.zeros_like(image))
 
 
 def test_searching_has_norms_without_scale_and_after_pools():

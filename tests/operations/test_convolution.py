@@ -39,6 +39,18 @@ def test_taps_that_meet_only_padding_are_cut(size, kernel, dilation, cut):
     assert make(size, kernel, dilation, 1).cropped == (cut, cut)
 
 
+def test_strided_pointwise_convolutions_survive_training_in_channels_last():
+    """The plain convolution corrupts memory here with two threads: torch 2.13.0, oneDNN, 8 channels, 9 images."""
+    options = (("channels", 4), ("kernel", 1), ("stride", 2))
+    conv = Convolution(make_operation("conv", ((8, 32, 32),), options))
+    for size in (32, 30):
+        image = torch.randn(9, 8, size, size).contiguous(memory_format=torch.channels_last)
+        for _ in range(20):
+            conv(image).square().sum().backward()
+        torch.testing.assert_close(conv(image), nn.Conv2d.forward(conv, image))
+    assert torch.isfinite(conv.weight.grad).all()
+
+
 def test_images_of_another_size_take_the_plain_way():
     conv = make(2, 5, 1, 1)
     image = torch.randn(1, 6, 9, 9, dtype=torch.double)
