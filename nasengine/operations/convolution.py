@@ -14,9 +14,9 @@ class Convolution(nn.Conv2d):
 
     Taps of the kernel that only ever meet padding are left out: small images need small kernels. Dilated depthwise
     convolutions of stride 1, slow on CPUs, run as undilated ones on rearranged pixels ("space to batch"). Strided 1x1
-    convolutions pick their pixels first: oneDNN, as torch 2.13.0 has it, writes outside its buffers in the backward pass
-    of such convolutions of up to 8 channels (channels last, two threads, an odd number of images). Images of another
-    size, and networks that are being exported, take the plain convolution.
+    convolutions pick their pixels first: oneDNN, as torch 2.13.0 has it, writes outside its buffers in the backward
+    pass of such convolutions of up to 8 channels (channels last, two threads, an odd number of images). Images of
+    another size, and networks that are being exported, take the plain convolution.
 
     Args:
         operation: a ``conv`` node.
