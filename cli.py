@@ -36,6 +36,7 @@ Space = Annotated[str, typer.Option("--space", help="Name of a search space; see
 
 @app.command()
 def search(
+    context: typer.Context,
     space: Annotated[str, typer.Option(help="Search space; see 'nasengine spaces'.")] = "darts",
     data: Annotated[
         str, typer.Option(help="'digits', a folder of images or parquet files, an .npz file, or hub:NAME.")
@@ -71,13 +72,14 @@ def search(
 
         progress = make_progress()
         if resume is not None:
+            _refuse_others(context)
             settings = _settings_of(resume)
             run = _assemble(settings, progress)
             store = RunStore.open(resume)
         else:
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
             content = {
-                "space": space, "data": data, "budget": budget, "seed": seed, "training": training,
+                "space": space, "data": _absolute(data), "budget": budget, "seed": seed, "training": training,
                 "selection": chosen, "strategy": strategy, "device": _device(device), "threads": _threads(),
                 "learning_rate": learning_rate,
             }  # fmt: skip
@@ -115,8 +117,8 @@ def spaces(as_json: Json = False) -> None:
 def describe(
     architecture: Annotated[str, typer.Argument(help="Genotype as the papers print it, or 'random'.")],
     space: Space = "darts",
-    channels: Annotated[int | None, typer.Option(min=1, help="Channels of the first cells.")] = None,
-    cells: Annotated[int | None, typer.Option(min=1, help="Cells (in each stage, for nasbench201).")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, max=4096, help="Channels of the first cells.")] = None,
+    cells: Annotated[int | None, typer.Option(min=1, max=200, help="Cells (in each stage, for nasbench201).")] = None,
     classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
     image: Annotated[str, typer.Option(help="Size of the images as CHANNELSxHEIGHTxWIDTH.")] = "3x32x32",
     seed: Annotated[int, typer.Option(help="For 'random'.")] = 0,
@@ -187,7 +189,7 @@ def export(
         store = RunStore.open(run)
         try:
             network = search.trained_winner(store)
-            return search.export(network, out or run / "winner.onnx")
+            return {"onnx": search.export(network, out or run / "winner.onnx")}
         finally:
             store.close()
 
@@ -228,7 +230,8 @@ def runs(
         rows = []
         for row in content["runs"]:
             settings, accuracy = row["settings"], (row["summary"] or {}).get("winner", {}).get("test_accuracy")
-            what = f"{settings['space']} on {settings['data']}, {settings['budget']}, seed {settings['seed']}"
+            parts = (str(settings.get(name, "?")) for name in ("space", "data", "budget", "seed"))
+            what = "{} on {}, {}, seed {}".format(*parts) if settings else ""
             rows.append((row["run"], what, row["status"], "" if accuracy is None else f"{accuracy:.4f}"))
         _print_table(("run", "search", "status", "test accuracy"), rows)
 
@@ -287,6 +290,29 @@ def _settings_of(run: Path) -> "SearchSettings":
     from nasengine.store.run_store import read_settings
 
     return SearchSettings.read(read_settings(run), f"run folder {run}, settings")
+
+
+def _refuse_others(context: typer.Context) -> None:
+    """A resumed run has its settings already; others beside --resume would be ignored without a word."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in ("resume", "as_json"))
+    if others:
+        raise ConfigError(
+            f"--resume: expected no other settings, since the run has its own, got {', '.join(others)}; "
+            "leave them out, or start a new run with --out"
+        )
+
+
+def _absolute(data: str) -> str:
+    """Paths are stored so that a run can be resumed from anywhere."""
+    from nasengine import registry
+
+    try:
+        is_path = data not in registry.names("dataset") and Path(data).exists()
+    except OSError:
+        is_path = False
+    return str(Path(data).resolve()) if is_path else data
 
 
 def _new_folder(settings: "SearchSettings") -> Path:

@@ -33,18 +33,23 @@ def export_onnx(network: nn.Module, images: Tensor, path: Path, metadata: Mappin
     """
     network = network.eval().cpu()
     images = images.cpu()
-    model = _clean(_convert(network, images[:2]), metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        draft = Path(folder) / path.name
-        try:
+    if path.is_dir():
+        raise ExportError(f"onnx file {path}: expected the name of a file, got a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            draft = Path(folder) / path.name
+            model = _clean(_convert(network, images[:2]), metadata)
             onnx.checker.check_model(model, full_check=True)
             onnx.save_model(model, draft)
-        except (onnx.checker.ValidationError, OSError) as fault:
-            raise ExportError(f"onnx file {path}: expected a valid model that can be written, got {fault}") from fault
-        opset = read_opset(draft)
-        deviation, agreement = verify_onnx(draft, network, images)
-        draft.replace(path)
+            opset = read_opset(draft)
+            deviation, agreement = verify_onnx(draft, network, images)
+            draft.replace(path)
+    except OSError as fault:
+        raise ExportError(f"onnx file {path}: could not be written ({fault.strerror})") from fault
+    except (onnx.checker.ValidationError, torch.onnx.OnnxExporterError) as fault:
+        reason = str(fault).strip().splitlines()[0]
+        raise ExportError(f"onnx file {path}: expected a network that torch can export, got: {reason}") from fault
     return ExportReport(path, opset, deviation, agreement, len(images))
 
 

@@ -63,8 +63,9 @@ def batches(
 
 
 def evaluation_batches(split: "Split", dataset: "ImageDataset", batch_size: int = 256) -> Iterator[Batch]:
-    """One pass over a split in its own order, without augmentation."""
-    for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
+    """One pass over a split in its own order, without augmentation; batches are as equal as they can be."""
+    count = -(-len(split) // batch_size)
+    for images, labels in zip(split.images.tensor_split(count), split.labels.tensor_split(count), strict=True):
         yield normalize(images, dataset), labels
 
 

@@ -1,6 +1,7 @@
 """A dataset of images in memory, split once and for all."""
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 
 import numpy
@@ -13,6 +14,7 @@ from nasengine.data.batches import Augmentation
 from nasengine.errors import DataError
 
 MIN_IMAGES_A_CLASS = 3
+Statistics = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ class ImageDataset:
         )
 
     def fingerprint(self) -> str:
-        """sha256 of all images and labels, so that a resumed run can tell that its data did not change."""
-        digest = hashlib.sha256()
+        """sha256 of images, labels, names and normalisation: a resumed run can tell that its data did not change."""
+        digest = hashlib.sha256(repr((self.class_names, self.mean, self.std, self.augmentation)).encode())
         for split in (self.train, self.validation, self.test):
             digest.update(split.images.cpu().numpy().tobytes())
             digest.update(split.labels.cpu().numpy().tobytes())
@@ -131,16 +133,32 @@ def make_dataset(
     if test is None:
         held_out, kept = split_by_class(training.labels, test_share, seed)
         training, test = training.take(kept), training.take(held_out)
+    if len(test) == 0:
+        raise DataError(f"data {name}: expected test images, got an empty test split; fill it or leave it out")
     if training.images.shape[1:] != test.images.shape[1:]:
         raise DataError(
             f"data {name}: expected test images of {tuple(training.images.shape[1:])} (channels, height, width) "
             f"as in training, got {tuple(test.images.shape[1:])}"
         )
     first, second = split_by_class(training.labels, 0.5, seed)
-    pixels = training.images.float().div(255)
-    mean = tuple(pixels.mean((0, 2, 3)).tolist())
-    std = tuple(pixels.std((0, 2, 3)).clamp(min=1e-3).tolist())
+    mean, std = channel_statistics(training.images)
     return ImageDataset(name, training.take(first), training.take(second), test, class_names, mean, std, augmentation)
+
+
+def channel_statistics(images: UInt8[Tensor, "num_images channels height width"]) -> tuple[Statistics, Statistics]:
+    """Mean and standard deviation of each channel on the scale from 0 to 1, at least 0.001.
+
+    They come from counts of byte values, so that they do not depend on the order of additions (number of threads).
+    """
+    means, stds = [], []
+    for channel in range(images.shape[1]):
+        counts = torch.bincount(images[:, channel].reshape(-1), minlength=256).tolist()
+        total = sum(counts)
+        mean = sum(value * count for value, count in enumerate(counts)) / total
+        variance = sum(count * (value - mean) ** 2 for value, count in enumerate(counts)) / total
+        means.append(mean / 255)
+        stds.append(max(1e-3, math.sqrt(variance) / 255))
+    return tuple(means), tuple(stds)
 
 
 def split_by_class(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """Readers of labelled images. All files are untrusted: sizes are limited, nothing is unpickled or executed."""
 
 import io
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ MAX_PIXELS = 4096 * 4096
 MAX_TOTAL_BYTES = 8 * 2**30
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "fine_label", "labels")
+DAMAGED_ARCHIVE = (ValueError, OSError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 TRAIN_NAMES, TEST_NAMES = ("train", "training"), ("test", "valid", "validation", "val")
 
 
@@ -30,10 +33,15 @@ def read_folder(folder: Path) -> dict[str, LabelledImages]:
     """``train/CLASS/*.png`` and ``test/CLASS/*.png``, or ``CLASS/*.png`` without a test split."""
     parts = {}
     for part, names in (("train", TRAIN_NAMES), ("test", TEST_NAMES)):
-        found = next((folder / name for name in names if (folder / name).is_dir()), None)
+        found = next((folder / name for name in names if _holds_classes(folder / name)), None)
         if found is not None:
             parts[part] = _read_classes(found)
     return parts if "train" in parts else {"train": _read_classes(folder)}
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Whether a folder is a split: it has folders of its own, where a class only has images."""
+    return folder.is_dir() and any(path.is_dir() for path in folder.iterdir())
 
 
 def _read_classes(folder: Path) -> LabelledImages:
@@ -61,16 +69,17 @@ def read_npz(path: Path) -> dict[str, LabelledImages]:
     pairs = {"train": (("x_train", "y_train"), ("images", "labels")), "test": (("x_test", "y_test"),)}
     parts = {}
     try:
-        with numpy.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, numpy.load(file, allow_pickle=False) as content:
+            _check_total(sum(entry.file_size for entry in content.zip.infolist()), str(path))
             for part, names in pairs.items():
                 for image_key, label_key in names:
                     if image_key in content and label_key in content:
                         where = f"data {path}, arrays {image_key} and {label_key}"
                         parts[part] = _from_arrays(content[image_key], content[label_key], where)
             keys = list(content)
-    except (ValueError, OSError, EOFError) as fault:
-        if isinstance(fault, DataError):
-            raise
+    except DataError:
+        raise
+    except (*DAMAGED_ARCHIVE, TypeError, AttributeError) as fault:
         raise DataError(f"data {path}: expected an .npz file of plain arrays, got {fault}") from fault
     if "train" not in parts:
         raise DataError(f"data {path}: expected arrays x_train and y_train, or images and labels, got {keys}")
@@ -113,7 +122,11 @@ def read_parquet(folder: Path) -> dict[str, LabelledImages]:
 
 def _parquet_rows(parquet: Any, path: Path) -> list[tuple[str, Any, Any]]:
     try:
+        layout = parquet.ParquetFile(path).metadata
+        _check_total(sum(layout.row_group(index).total_byte_size for index in range(layout.num_row_groups)), str(path))
         table = parquet.read_table(path)
+    except DataError:
+        raise
     except (OSError, ValueError) as fault:
         raise DataError(f"data {path}: expected a parquet file, got {str(fault).splitlines()[0]}") from fault
     image_column = next((name for name in IMAGE_COLUMNS if name in table.column_names), None)
@@ -137,7 +150,7 @@ def _from_rows(rows: Sequence[tuple[str, Any, Any]], source: Path) -> LabelledIm
 
 def read_hub(name: str) -> dict[str, LabelledImages]:
     """A dataset of the public hub, through the ``datasets`` library and its cache."""
-    datasets = _import("datasets", "datasets")
+    datasets = _import("datasets", "datasets", "hub")
     try:
         content = datasets.load_dataset(name)
     except (OSError, ValueError, RuntimeError) as fault:
@@ -186,13 +199,17 @@ def _decode(source: Any, where: str) -> numpy.ndarray:
             return _to_array(image)
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as fault:
         if isinstance(fault, DataError):
-            raise
+            raise DataError(f"data {where}: {str(fault).removeprefix(f'data {where}: ')}") from fault
         raise DataError(f"data {where}: expected an image, got a file that cannot be decoded ({fault})") from fault
 
 
 def _to_array(image: Any) -> numpy.ndarray:
     """Bytes of shape (channels, height, width): one channel for grey images, three for all others."""
-    grey = image.mode in ("L", "1", "I;16")
+    if image.mode.startswith("I;16"):
+        return (numpy.asarray(image).astype(numpy.uint16) >> 8).astype(numpy.uint8)[None]
+    if image.mode in ("I", "F"):
+        raise DataError(f"expected images of 8 or 16 bits, got one of 32 bits (mode {image.mode}); convert it first")
+    grey = image.mode in ("L", "1")
     pixels = numpy.asarray(image.convert("L" if grey else "RGB"))
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
@@ -217,12 +234,19 @@ def _stack(images: Iterable[tuple[str, numpy.ndarray]], count: int) -> numpy.nda
     return result
 
 
-def _import(module: str, package: str) -> Any:
+def _check_total(size: int, where: str) -> None:
+    if size > MAX_TOTAL_BYTES:
+        raise DataError(
+            f"data {where}: expected at most {MAX_TOTAL_BYTES // 2**30} GiB, got {size} bytes; use fewer images"
+        )
+
+
+def _import(module: str, package: str, extra: str = "data") -> Any:
     from importlib import import_module
 
     try:
         return import_module(module)
     except ImportError as fault:
         raise DependencyError(
-            f"reading this data needs the package {package}, which is not installed: pip install 'nasengine[data]'"
+            f"reading this data needs the package {package}, which is not installed: pip install 'nasengine[{extra}]'"
         ) from fault

@@ -31,7 +31,7 @@ def load_dataset(source: str, named: Mapping[str, Callable[[], ImageDataset]]) -
     if source.startswith(HUB_PREFIX):
         return _assemble(source, read_hub(source.removeprefix(HUB_PREFIX)))
     path = Path(source)
-    if not path.exists():
+    if not _exists(path):
         if "/" not in source and "." not in source:
             raise UnknownNameError("dataset", source, named)
         raise DataError(f"data {source}: expected a folder, an .npz file or {HUB_PREFIX}NAME, got nothing there")
@@ -42,6 +42,13 @@ def load_dataset(source: str, named: Mapping[str, Callable[[], ImageDataset]]) -
     if path.is_dir():
         return _assemble(source, read_folder(path))
     raise DataError(f"data {source}: expected a folder or an .npz file, got a file of type {path.suffix or 'unknown'}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for the file system
+        return False
 
 
 def _assemble(name: str, parts: Mapping[str, LabelledImages]) -> ImageDataset:

@@ -9,7 +9,7 @@ from nasengine.graph.computation_graph import ComputationGraph, Operation, Shape
 from nasengine.graph.shapes import KINDS
 
 _FIELDS = ("kernel", "stride", "padding", "dilation", "groups", "bias")
-_DEFAULTS: dict[str, Hashable] = {
+_DEFAULTS: dict[str, Any] = {
     "kernel": (1, 1), "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1, "bias": False,
 }  # fmt: skip
 _IMPLIED = ("channels", "features", "shape")  # visible in the output shape, so not repeated as attributes
@@ -25,15 +25,17 @@ def make_operation(kind: str, input_shapes: tuple[Shape, ...], settings: tuple[t
     if kind not in KINDS:
         raise GraphError(f"operation kind: expected one of {', '.join(sorted(KINDS))}, got {kind!r}")
     values = _DEFAULTS | {name: _pair(name, value) for name, value in settings}
+    if any(size < 1 for name in ("kernel", "stride", "dilation") for size in values[name]) or values["groups"] < 1:
+        raise GraphError(f"{kind}: expected kernel, stride, dilation and groups of at least 1, got {dict(settings)}")
     output_shape = KINDS[kind](input_shapes, values)
     if any(size < 1 for size in output_shape):
         raise GraphError(f"{kind}: expected a non-empty output, got {output_shape} from {input_shapes}")
     rest = sorted((name, value) for name, value in values.items() if name not in _FIELDS and name not in _IMPLIED)
-    fields: dict[str, Any] = {name: values[name] for name in _FIELDS}
+    fields = {name: values[name] for name in _FIELDS}
     return Operation(kind, input_shapes, output_shape, attributes=tuple(rest), **fields)
 
 
-def _pair(name: str, value: Hashable) -> Hashable:
+def _pair(name: str, value: Any) -> Any:
     return (value, value) if name in ("kernel", "stride", "padding", "dilation") and isinstance(value, int) else value
 
 

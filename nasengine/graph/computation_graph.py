@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nasengine.errors import GraphError
+from nasengine.graph.shapes import KINDS
 
 if TYPE_CHECKING:
     import networkx
@@ -46,6 +47,28 @@ class Operation:
     def attribute(self, name: str, default: Any = None) -> Any:
         """Value of one of the attributes, or ``default``."""
         return dict(self.attributes).get(name, default)
+
+    def expected_output_shape(self) -> Shape:
+        """The output shape that the rule of this kind gives.
+
+        Raises:
+            GraphError: the kind is unknown or cannot be applied to these inputs.
+        """
+        if self.kind == "input":
+            return self.output_shape
+        if self.kind not in KINDS or not self.input_shapes or not self.output_shape:
+            raise GraphError(f"operation {self.kind}: expected a known kind with inputs and an output shape")
+        settings = {
+            "kernel": self.kernel, "stride": self.stride, "padding": self.padding, "dilation": self.dilation,
+            "groups": self.groups, **dict(self.attributes),
+            "channels": self.output_shape[0], "features": self.output_shape[-1], "shape": self.output_shape,
+        }  # fmt: skip
+        try:
+            return KINDS[self.kind](self.input_shapes, settings)
+        except (LookupError, TypeError, ValueError, ArithmeticError) as fault:
+            if isinstance(fault, GraphError):
+                raise
+            raise GraphError(f"operation {self.kind}: expected settings that fit its inputs, got {fault!r}") from fault
 
 
 @dataclass(frozen=True)
@@ -112,6 +135,9 @@ class ComputationGraph:
             shapes = tuple(self.operations[source].output_shape for source in sources)
             if shapes != operation.input_shapes:
                 raise GraphError(f"{where}: expected input shapes {operation.input_shapes}, got {shapes}")
+            expected = operation.expected_output_shape()
+            if expected != operation.output_shape:
+                raise GraphError(f"{where}: expected output shape {expected}, got {operation.output_shape}")
         if not self.outputs or any(not 0 <= output < len(self) for output in self.outputs):
             raise GraphError(f"graph: expected outputs among nodes 0 to {len(self) - 1}, got {self.outputs}")
         if len(set(self.names)) != len(self.names):

@@ -40,5 +40,5 @@ def guarded_step(loss: Tensor, optimizer: torch.optim.Optimizer, *, clip: float 
 def _diverged(where: str, what: str, value: float, rate: float) -> TrainingError:
     return TrainingError(
         f"{where}: expected a finite {what}, got {value} at learning rate {rate:.4g}; the last good "
-        "checkpoint is kept: try a tenth of the learning rate (--learning-rate), or look for broken images"
+        "checkpoint is kept; start a new run with a tenth of that (--learning-rate), or look for broken images"
     )

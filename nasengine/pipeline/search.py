@@ -1,5 +1,6 @@
 """From a dataset and a search space to a trained, exported and checked network."""
 
+import hashlib
 import json
 import random
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from nasengine.supernet.training import ArchitectureTraining, DifferentiableTrai
 MAX_VERIFIED_IMAGES = 2048
 ORDERS = {"darts-second-order": 2, "darts": 1, "fixed": 0}
 WINNER, BASELINE = "winner", "random_baseline"
+ONNX_NAME = "winner.onnx"
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,7 @@ class Search:
         networks = {WINNER: self._train(WINNER, winner), BASELINE: self._train(BASELINE, self._baseline(winner))}
         # Only here, after every decision, test images are used for the first time.
         results = {name: self._test(name, *trained) for name, trained in networks.items()}
-        path = self.store.folder / "winner.onnx"
-        exported = run_once("export", {}, lambda: self.export(networks[WINNER][1], path), self.store, self.progress)
+        exported = self._export_once(networks[WINNER][1])
         summary = {
             "run": str(self.store.folder),
             "space": self.settings.space,
@@ -94,7 +95,7 @@ class Search:
             "settings": self.settings.model_dump(),
             "seconds": round(sum(event.get("seconds", 0.0) for event in self.store.events), 2),
             **results,
-            "onnx": exported["onnx"],
+            "onnx": exported,
             "decisions": [
                 decision
                 for event in self.store.find("step", task="selection")
@@ -195,6 +196,17 @@ class Search:
 
         return run_once("test", {"network": name}, measure, self.store, self.progress)["result"]
 
+    def _export_once(self, network: GraphNetwork) -> dict[str, Any]:
+        """Export, unless the file that the journal knows is there and unchanged."""
+        path = self.store.folder / ONNX_NAME
+        known = self.store.last("export")
+        if known is not None and _file_hash(path) != known["onnx"]["sha256"]:
+            known = None
+        if known is None:
+            key = {"attempt": str(sum(1 for _ in self.store.find("export")))}
+            known = run_once("export", key, lambda: {"onnx": self.export(network, path)}, self.store, self.progress)
+        return {**known["onnx"], "path": str(path)}
+
     def export(self, network: GraphNetwork, path: Path) -> dict[str, Any]:
         """Write a trained network for the runtime and compare both on test images."""
         deployed = with_weights_of(network, prune(network.graph)).cpu().eval()
@@ -207,7 +219,7 @@ class Search:
             "input": f"(byte / 255 - mean) / std, mean {list(self.dataset.mean)}, std {list(self.dataset.std)}",
         }
         report = asdict(self.exporter(deployed, images, path, metadata))
-        return {"onnx": {**report, "path": str(report["path"])}}
+        return {**report, "path": str(report["path"]), "sha256": _file_hash(path)}
 
     def trained_winner(self, store: RunStore) -> GraphNetwork:
         """The winner of a finished run, with the weights that were tested.
@@ -222,7 +234,12 @@ class Search:
                 f"run folder {self.store.folder}: expected a finished run, got one without a tested winner; "
                 f"finish it with: nasengine search --resume {self.store.folder}"
             )
+        self._check_data()
         return self._train(WINNER, self.space.parse(tested["result"]["genotype"]))[1]
+
+
+def _file_hash(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def without_auxiliary(network: GraphNetwork) -> GraphNetwork:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasengine.errors import ConfigError
 from nasengine.protocols import SearchScale
@@ -30,7 +30,7 @@ class SearchSettings(BaseModel):
     space: str
     data: str
     budget: Literal["quick", "standard", "full"] = "standard"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     training: Literal["darts", "darts-second-order", "fixed", "single-path"] = "darts"
     selection: Literal["perturbation", "magnitude", "sampled-paths"] = "perturbation"
     strategy: str = "random"

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from nasengine.checkpoint import pack, unpack
+from nasengine.errors import TrainingError
 from nasengine.protocols import Task
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
@@ -40,7 +41,13 @@ def run_task(task: Task, name: str, store: RunStore, progress: Progress, *, seed
         begin = time.perf_counter()
         # Noise operations draw from torch's own generator: what they draw depends on the step alone as well.
         torch.manual_seed(seed_of(seed, name, step))
-        metrics = task.run_step(step)
+        try:
+            metrics = task.run_step(step)
+        except torch.OutOfMemoryError as fault:
+            raise TrainingError(
+                f"{name}, step {step}: expected the GPU's memory to suffice, got {str(fault).splitlines()[0]}; "
+                "use a smaller budget, or --device cpu"
+            ) from fault
         seconds = round(time.perf_counter() - begin, 4)
         store.checkpoint(name, step, pack(task.state()), metrics, seconds)
         progress.advance(name, step, metrics)
@@ -52,7 +59,7 @@ def run_once(
     """Do a single piece of work and record what it returns, or return what the store has recorded already."""
     known = store.last(event, **key)
     if known is None:
-        label = " ".join([event, *key.values()])
+        label = " ".join([event, key.get("network", "")]).rstrip()
         if progress is not None:
             progress.begin(label, 1, 0)
         begin = time.perf_counter()

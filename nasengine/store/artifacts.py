@@ -64,5 +64,5 @@ class ArtifactStore:
         """Delete all other artifacts, and what was left by interrupted writes."""
         if self.folder.is_dir():
             for path in self.folder.iterdir():
-                if path.name not in names:
+                if path.name not in names and path.is_file():
                     path.unlink(missing_ok=True)

@@ -76,8 +76,8 @@ class Journal:
         for number, line in enumerate(lines, start=1):
             try:
                 event = json.loads(line)
-                if not isinstance(event, dict):
-                    raise ValueError("not an object")
+                if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+                    raise ValueError("no object with an event")
             except (ValueError, RecursionError) as fault:
                 if number == len(lines):
                     break

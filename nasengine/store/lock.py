@@ -5,6 +5,8 @@ from pathlib import Path
 
 from nasengine.errors import StoreError
 
+LOCK_NAME = "lock"
+
 
 class FolderLock:
     """Holds ``folder/lock`` from construction until ``release`` or the end of the process.
@@ -15,7 +17,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._file = open(folder / "lock", "a+")  # noqa: SIM115 (held open on purpose)
+            self._file = open(folder / LOCK_NAME, "a+")  # noqa: SIM115 (held open on purpose)
         except OSError as fault:
             raise StoreError(f"run folder {folder}: could not be locked ({fault.strerror})") from fault
         try:

@@ -10,10 +10,11 @@ from typing import Any
 from nasengine.errors import StoreError
 from nasengine.store.artifacts import ArtifactStore, write_file
 from nasengine.store.journal import Event, Journal
-from nasengine.store.lock import FolderLock
+from nasengine.store.lock import LOCK_NAME, FolderLock
 
 FORMAT_VERSION = 1
 JOURNAL_NAME, SUMMARY_NAME, ARTIFACTS_NAME = "journal.jsonl", "summary.json", "artifacts"
+STEP_ENTRIES = {"task": str, "step": int, "state": str, "metrics": dict}
 
 
 class RunStore:
@@ -37,19 +38,30 @@ class RunStore:
         Raises:
             StoreError: the folder holds something already or cannot be made.
         """
+        is_new = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise StoreError(
-                    f"run folder {folder}: expected a new or empty folder, got files in it; "
-                    "continue that run with --resume, or choose another --out"
-                )
+            found = {path.name for path in folder.iterdir()}
         except OSError as fault:
-            if isinstance(fault, StoreError):
-                raise
             raise StoreError(f"run folder {folder}: could not be made ({fault.strerror})") from fault
+        # A run that died before its first line left nothing worth keeping.
+        began = JOURNAL_NAME in found and bool(Journal(folder / JOURNAL_NAME).read())
+        if found - {JOURNAL_NAME, LOCK_NAME} or began:
+            raise StoreError(
+                f"run folder {folder}: expected a new or empty folder, got files in it; "
+                "continue that run with --resume, or choose another --out"
+            )
         store = cls(folder, [])
-        store.record("settings", version=FORMAT_VERSION, settings=settings)
+        store.journal.repair()
+        try:
+            store.record("settings", version=FORMAT_VERSION, settings=settings)
+        except StoreError:
+            store.close()
+            for name in (JOURNAL_NAME, LOCK_NAME):
+                (folder / name).unlink(missing_ok=True)
+            if is_new:
+                folder.rmdir()
+            raise
         return store
 
     @classmethod
@@ -63,6 +75,11 @@ class RunStore:
         store = cls(folder, [])
         store.journal.repair()
         store.events = store.journal.read()
+        try:
+            _check_steps(folder, store.events)
+        except StoreError:
+            store.close()
+            raise
         store.artifacts.keep_only(store._named_artifacts())
         return store
 
@@ -136,9 +153,19 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return events[0]["settings"]
 
 
+def _check_steps(folder: Path, events: list[Event]) -> None:
+    """Raise StoreError unless every step says all that resuming needs."""
+    for number, event in enumerate(events, start=1):
+        if event["event"] == "step" and any(not isinstance(event.get(k), kind) for k, kind in STEP_ENTRIES.items()):
+            raise StoreError(
+                f"run folder {folder}, {JOURNAL_NAME}, line {number}: expected a step with "
+                f"{', '.join(STEP_ENTRIES)}, got {str(event)[:80]}; start a new run"
+            )
+
+
 @dataclass(frozen=True)
 class RunSummary:
-    """One line of ``nasengine runs``: ``status`` is ``finished`` or the task that is next."""
+    """One line of ``nasengine runs``: ``status`` is ``finished``, the task that it is in, or ``damaged``."""
 
     folder: Path
     settings: dict[str, Any]
@@ -147,17 +174,30 @@ class RunSummary:
 
 
 def list_runs(folder: Path) -> list[RunSummary]:
-    """All runs directly inside a folder, oldest first; folders that are no runs are passed over."""
+    """All runs directly inside a folder, oldest first; folders without a journal are passed over."""
     found = []
     for path in sorted(folder.glob(f"*/{JOURNAL_NAME}"), key=lambda path: path.stat().st_mtime):
         try:
             settings = read_settings(path.parent)
             events = Journal(path).read()
+            _check_steps(path.parent, events)
+            summary = _read_summary(path.parent / SUMMARY_NAME)
         except StoreError:
+            found.append(RunSummary(path.parent, {}, "damaged", None))
             continue
-        summary_path = path.parent / SUMMARY_NAME
-        summary = json.loads(summary_path.read_text()) if summary_path.is_file() else None
         steps = [event for event in events if event["event"] == "step"]
         status = "finished" if summary else f"in {steps[-1]['task']}" if steps else "started"
         found.append(RunSummary(path.parent, settings, status, summary))
     return found
+
+
+def _read_summary(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        summary = json.loads(path.read_text())
+    except (ValueError, OSError, RecursionError) as fault:
+        raise StoreError(f"summary {path}: expected JSON, got {fault}") from fault
+    if not isinstance(summary, dict):
+        raise StoreError(f"summary {path}: expected an object, got {type(summary).__name__}")
+    return summary

@@ -1,7 +1,7 @@
 """One supernet for every space that states a supergraph."""
 
 from collections import OrderedDict
-from copy import deepcopy
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -62,6 +62,44 @@ class Supernet(nn.Module):
         (logits,) = plan.run(x, self._functions, mix=_Mixer(self, plan, choice, active))
         return logits
 
+    def run_repeated(
+        self,
+        x: Float[Tensor, "repeated_batch channels height width"],
+        mixture: Mixture,
+        functions: Sequence[Callable[..., Tensor]],
+        key: ChoiceKey,
+        candidates: Sequence[int],
+        *,
+        hard: bool,
+    ) -> Float[Tensor, "repeated_batch num_classes"]:
+        """Scores of a batch that holds one repetition of some images for each candidate of one edge.
+
+        On that edge each repetition goes through its own candidate; on all others through the mixture.
+
+        Args:
+            x: the repetitions, one after the other.
+            mixture: of all other edges.
+            functions: what to call for each node of ``graph``.
+            key: the edge.
+            candidates: one for each repetition.
+            hard: weigh the candidate with 1, not with its mixture weight.
+        """
+        active = self.active_of(mixture)
+        plan = self._plan(active)
+        mixer = _Mixer(self, plan, mixture, active)
+
+        def mix(node: int, parts: list[Tensor]) -> Tensor:
+            if self._edges[node][0] != key:
+                return mixer(node, parts)
+            chunks = [part.chunk(len(candidates))[place] for place, part in enumerate(parts)]
+            if not hard:
+                weights = [mixture.weights[key[0]][key[1], pick] for pick in candidates]
+                chunks = [chunk * weight for chunk, weight in zip(chunks, weights, strict=True)]
+            return torch.cat(chunks)
+
+        (logits,) = plan.run(x, functions, mix=mix)
+        return logits
+
     def active_of(self, choice: Choice) -> Selection:
         """The candidates that a choice computes."""
         if isinstance(choice, Mixture):
@@ -78,15 +116,14 @@ class Supernet(nn.Module):
         missing = [key for key in network.state_dict() if key not in state]
         if missing:
             raise ConfigError(f"supernet: expected an architecture inside its restriction, got one with {missing[0]}")
-        network.load_state_dict({key: state[key].clone() for key in network.state_dict()})
-        return network.to(next(self.parameters()).device).train(self.training)
+        _take_weights(network, self)
+        return network
 
     def restrict(self, allowed: Selection) -> "Supernet":
         """A sub-supernet with fewer candidates and its own copy of the weights."""
         smaller = Supernet(self.space, self.config, allowed=allowed)
-        state = self.state_dict()
-        smaller.load_state_dict({key: state[key].clone() for key in smaller.state_dict()})
-        return smaller.to(next(self.parameters()).device).train(self.training)
+        _take_weights(smaller, self)
+        return smaller
 
     def candidate_parameters(self, key: ChoiceKey) -> dict[str, nn.Parameter]:
         """Weights that belong to the candidates of one choice, in all cells, by name."""
@@ -101,8 +138,8 @@ class Supernet(nn.Module):
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Supernet":
         copy = Supernet(self.space, self.config, allowed=self.allowed)
-        copy.load_state_dict(deepcopy(self.state_dict(), memo))
-        return copy.to(next(self.parameters()).device).train(self.training)
+        _take_weights(copy, self)
+        return copy
 
     def _plan(self, active: Selection) -> Plan:
         key = active_key(active)
@@ -112,6 +149,14 @@ class Supernet(nn.Module):
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return self._plans[key]
+
+
+def _take_weights(target: nn.Module, source: nn.Module) -> None:
+    """Give ``target`` device, precision, mode and, by name, a copy of the weights of ``source``."""
+    weight = next(source.parameters())
+    target.to(weight.device, weight.dtype).train(source.training)
+    state = source.state_dict()
+    target.load_state_dict({key: state[key] for key in target.state_dict()})
 
 
 def _make_plan(graph: ComputationGraph, edges: dict, active: Selection) -> Plan:

@@ -91,6 +91,8 @@ class _Reader:
         return tuple(sizes[1:])
 
     def _read(self, node: onnx.NodeProto) -> None:
+        if not node.output:
+            raise TracingError(f"{self.where}, node {node.name or node.op_type}: expected an output, got none")
         if node.op_type == "Constant":
             tensor = next((entry.t for entry in node.attribute if entry.name == "value"), None)
             if tensor is None:
@@ -106,7 +108,7 @@ class _Reader:
         settings = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
         try:
             self.place[node.output[0]] = translator(self, node, settings)
-        except (GraphError, ValueError, IndexError, TypeError, KeyError) as fault:
+        except (GraphError, ValueError, LookupError, TypeError, ArithmeticError) as fault:
             raise TracingError(f"{self.where}, node {node.name or node.output[0]} ({node.op_type}): {fault}") from fault
 
     def source(self, node: onnx.NodeProto, slot: int) -> int:
@@ -200,10 +202,17 @@ def _global_pool(reader: _Reader, node: onnx.NodeProto, settings: Settings) -> i
 
 def _axes(reader: _Reader, node: onnx.NodeProto, settings: Settings, rank: int) -> tuple[int, ...]:
     axes = settings.get("axes") or (reader.numbers(node, 1) if reader.has(node, 1) else range(1, rank + 1))
-    places = tuple(sorted(int(axis) % (rank + 1) - 1 for axis in axes))
+    places = tuple(sorted(_axis(int(axis), rank) - 1 for axis in axes))
     if any(axis < 0 for axis in places):
         raise GraphError("expected axes other than the batch")
     return places
+
+
+def _axis(axis: int, rank: int) -> int:
+    """An axis counted from the batch dimension; ``rank`` leaves that dimension out."""
+    if not -rank - 1 <= axis <= rank:
+        raise GraphError(f"expected an axis between {-rank - 1} and {rank}, got {axis}")
+    return axis % (rank + 1)
 
 
 def _mean(reader: _Reader, node: onnx.NodeProto, settings: Settings) -> int:
@@ -236,7 +245,7 @@ def _arithmetic(kind: str) -> Translator:
 
 def _concat(reader: _Reader, node: onnx.NodeProto, settings: Settings) -> int:
     sources = [reader.source(node, slot) for slot in range(len(node.input))]
-    axis = int(settings["axis"]) % (len(reader.builder.shape(sources[0])) + 1)
+    axis = _axis(int(settings["axis"]), len(reader.builder.shape(sources[0])))
     if axis == 0:
         raise GraphError("expected concatenation along another dimension than the batch")
     return reader.add("concat", node, *sources, axis=axis - 1)
@@ -284,7 +293,7 @@ def _slice(reader: _Reader, node: onnx.NodeProto, settings: Settings) -> int:
     steps = reader.numbers(node, 4) if reader.has(node, 4) else [1] * len(starts)
     offset = [0, 0]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        place = int(axis) % (len(shape) + 1)
+        place = _axis(int(axis), len(shape))
         if place not in (2, 3) or step != 1 or end < shape[place - 1] or not 0 <= start < shape[place - 1]:
             raise GraphError("expected a slice that cuts rows or columns off the beginning")
         offset[place - 2] = int(start)
@@ -309,7 +318,7 @@ def _clip(reader: _Reader, node: onnx.NodeProto, settings: Settings) -> int:
 
 def _softmax(reader: _Reader, node: onnx.NodeProto, settings: Settings) -> int:
     source = reader.source(node, 0)
-    axis = int(settings.get("axis", -1)) % (len(reader.builder.shape(source)) + 1)
+    axis = _axis(int(settings.get("axis", -1)), len(reader.builder.shape(source)))
     return reader.add("softmax", node, source, axis=axis - 1)
 
 

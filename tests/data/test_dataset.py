@@ -6,7 +6,7 @@ import torch
 
 from nasengine.data import Augmentation, batches, evaluation_batches
 from nasengine.data.batches import augment
-from nasengine.data.dataset import Split, make_dataset, split_by_class
+from nasengine.data.dataset import Split, channel_statistics, make_dataset, split_by_class
 from nasengine.data.digits import load
 from nasengine.errors import DataError
 
@@ -40,6 +40,27 @@ def test_normalised_training_images_have_mean_0_and_std_1():
     )
     assert both.mean().item() == pytest.approx(0, abs=1e-4)
     assert both.std().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_statistics_are_exact_and_do_not_depend_on_the_number_of_threads():
+    images = torch.randint(0, 256, (1009, 2, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pixels = images.double() / 255
+    mean, std = channel_statistics(images)
+    assert mean == pytest.approx(pixels.mean((0, 2, 3)).tolist(), rel=1e-12)
+    assert std == pytest.approx(pixels.std((0, 2, 3), correction=0).tolist(), rel=1e-12)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert channel_statistics(images) == (mean, std)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_evaluation_batches_are_never_left_with_one_image():
+    digits = load()
+    sizes = [len(labels) for _, labels in evaluation_batches(digits.train, digits, len(digits.train) - 1)]
+    assert sum(sizes) == len(digits.train)
+    assert min(sizes) > 300
 
 
 def test_a_pass_sees_every_image_once_in_nearly_equal_batches():
@@ -93,6 +114,7 @@ def grey(labels: list[int], size: int = 4) -> Split:
         (grey([]), None, ("a",), "expected images, got none"),
         (grey([0] * 4), None, ("a",), "expected at least 2 classes, got 1: a"),
         (grey([0, 0, 0, 0, 1, 1]), None, ("a", "b"), "class b: expected at least 3 training images, got 2"),
+        (grey([0, 0, 0, 1, 1, 1]), grey([]), ("a", "b"), "expected test images, got an empty test split"),
         (grey([0, 0, 0, 1, 1, 1]), grey([0, 1], 5), ("a", "b"), r"expected test images of \(1, 4, 4\)"),
     ],
 )

@@ -103,6 +103,44 @@ def test_hub_datasets_come_through_the_library(tmp_path, monkeypatch):
         load_dataset("hub:missing", {})
 
 
+def test_sixteen_bit_images_keep_their_upper_byte(tmp_path):
+    folder = write_folder(tmp_path, {"a": 3, "b": 3}, mode="L")
+    ramp = (numpy.arange(36, dtype=numpy.uint16) * 1800).reshape(6, 6)
+    Image.fromarray(ramp).save(folder / "a" / "0.png")
+    found = load_dataset(str(folder), {})
+    images = numpy.concatenate([part.images.numpy() for part in (found.train, found.validation, found.test)])
+    assert any(numpy.array_equal(image[0], ramp >> 8) for image in images)
+
+
+def test_a_class_may_be_named_train(tmp_path):
+    assert load_dataset(str(write_folder(tmp_path, {"bus": 5, "train": 5})), {}).class_names == ("bus", "train")
+
+
+def test_damaged_archives_are_refused(tmp_path):
+    images = numpy.zeros((8, 4, 4), dtype=numpy.uint8)
+    path = tmp_path / "data.npz"
+    numpy.savez(path, images=images, labels=numpy.arange(8) % 2)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:90] + bytes([whole[90] ^ 255]) + whole[91:], b"", b"\x93NUMPY"):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"data.npz: expected an .npz file of plain arrays"):
+            load_dataset(str(path), {})
+    numpy.save(tmp_path / "plain.npy", images)
+    (tmp_path / "plain.npy").rename(path)
+    with pytest.raises(DataError, match=r"expected an .npz file of plain arrays"):
+        load_dataset(str(path), {})
+
+
+def test_data_that_would_not_fit_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("nasengine.data.readers.MAX_TOTAL_BYTES", 100)
+    numpy.savez(tmp_path / "data.npz", images=numpy.zeros((8, 4, 4), numpy.uint8), labels=numpy.arange(8) % 2)
+    with pytest.raises(DataError, match="expected at most .* GiB, got"):
+        load_dataset(str(tmp_path / "data.npz"), {})
+    write_parquet(tmp_path / "train.parquet", [0, 1])
+    with pytest.raises(DataError, match="expected at most .* GiB, got"):
+        load_dataset(str(tmp_path), {})
+
+
 def test_missing_packages_are_named(tmp_path, monkeypatch):
     write_parquet(tmp_path / "train.parquet", [0, 1])
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
@@ -115,6 +153,8 @@ def test_names_and_paths_that_are_none(tmp_path):
         load_dataset("digit", {"digits": load})
     with pytest.raises(DataError, match="expected a folder, an .npz file or hub:NAME, got nothing there"):
         load_dataset(str(tmp_path / "nothing"), {})
+    with pytest.raises(DataError, match="got nothing there"):
+        load_dataset("./" + "x" * 300, {})
     (tmp_path / "data.csv").write_text("a,b")
     with pytest.raises(DataError, match="got a file of type .csv"):
         load_dataset(str(tmp_path / "data.csv"), {})

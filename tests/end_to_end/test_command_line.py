@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -52,6 +53,27 @@ def test_resuming_a_finished_run_repeats_its_answer(finished):
     answer = json.loads(result.stdout)
     assert answer["winner"] == before["winner"]
     assert answer["seconds"] == before["seconds"]
+
+
+def test_resuming_a_moved_run_exports_again_where_the_file_is_missing(finished, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(finished, moved)
+    answer = json.loads(call("search", "--resume", str(moved), "--json").stdout)
+    assert answer["onnx"]["path"] == str(moved / "winner.onnx")
+    (moved / "winner.onnx").write_bytes(b"damaged")
+    answer = json.loads(call("search", "--resume", str(moved), "--json").stdout)
+    assert (moved / "winner.onnx").stat().st_size > 1000
+    assert answer["onnx"]["max_deviation"] < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [("/dev/null/x.onnx", "could not be written"), ("FOLDER", "expected the name of a file, got a folder")],
+)
+def test_exports_to_places_that_cannot_be_written(finished, tmp_path, out, message):
+    result = call("export", str(finished), "--out", out if out != "FOLDER" else str(tmp_path))
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_export_again(finished, tmp_path):
@@ -129,6 +151,11 @@ BAD_CALLS = [
     (("search", "--learning-rate", "99"), "--learning-rate: expected a number between 0 and 10"),
     (("search", "--training", "single-path", "--selection", "magnitude"), "expected sampled-paths after single-path"),
     (("search", "--strategy", "genius"), "strategy 'genius' is unknown"),
+    (("search", "--seed", "-1"), "seed: input should be greater than or equal to 0, got -1"),
+    (
+        ("search", "--resume", "EMPTY", "--seed", "3", "--budget", "full"),
+        "expected no other settings, .*--budget, --seed",
+    ),
     (("export", "EMPTY"), "expected a journal.jsonl in it"),
     (("runs", "MISSING/runs"), "expected a folder of runs, got none"),
     (("describe", "Genotype(normal=[])"), "its fields are normal"),

@@ -13,74 +13,83 @@ import pytest
 
 from nasengine.store import Journal
 
-NUM_KILLS = 10
-SEARCH = [sys.executable, "-m", "cli", "search", "--space", "nasbench201", "--budget", "quick", "--json"]
 ROOT = Path(__file__).parents[2]
+NASBENCH201 = ("--space", "nasbench201", "--budget", "quick")
 
 
 def start(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [*SEARCH, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        [sys.executable, "-m", "cli", "search", *arguments, "--json"], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
 
 
-def journal_size(folder: Path) -> int:
-    path = folder / "journal.jsonl"
-    return path.stat().st_size if path.exists() else 0
-
-
-def wait_for_work(process: subprocess.Popen, folder: Path, more_than: int) -> bool:
-    """Wait until the process has written to the journal; false if it ended before."""
-    while journal_size(folder) <= more_than:
-        if process.poll() is not None:
-            return False
-        time.sleep(0.005)
-    return True
+def undisturbed_run(folder: Path, settings: tuple[str, ...]) -> tuple[dict, float]:
+    """Summary of a run that nothing disturbs, and the seconds of its whole process."""
+    begin = time.monotonic()
+    process = start(*settings, "--out", str(folder))
+    output, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    return json.loads(output), time.monotonic() - begin
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> dict:
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    process = start("--out", str(folder))
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    return json.loads(output)
+def undisturbed(tmp_path_factory) -> tuple[dict, float]:
+    return undisturbed_run(tmp_path_factory.mktemp("undisturbed") / "run", NASBENCH201)
+
+
+def has_begun(folder: Path) -> bool:
+    return bool(Journal(folder / "journal.jsonl").read())
+
+
+def kill_and_compare(folder: Path, settings: tuple[str, ...], reference: dict, num_kills: int, longest: float) -> None:
+    """Kill at random moments anywhere in the life of the process and go on; then the same winner and the same bits.
+
+    A run that ends before all kills are spent is followed by another in a new folder.
+    """
+    rng = random.Random(os.environ.get("NASENGINE_KILL_SEED", "0"))
+    kills = chains = 0
+    while kills < num_kills:
+        run = folder / f"run{chains}"
+        chains += 1
+        process = None
+        while process is None or process.returncode != 0:
+            arguments = ("--resume", str(run)) if has_begun(run) else (*settings, "--out", str(run))
+            process = start(*arguments)
+            if kills < num_kills:
+                try:
+                    process.wait(timeout=rng.uniform(0.0, longest))
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    kills += 1
+            output, errors = process.communicate(timeout=400)
+            assert process.returncode in (0, -signal.SIGKILL), errors
+        summary = json.loads(output)
+        for name in ("winner", "random_baseline"):
+            assert summary[name] == reference[name]
+        assert summary["onnx"]["top1_agreement"] == reference["onnx"]["top1_agreement"]
+        assert not list(run.rglob(".writing-*"))
 
 
 def test_killed_runs_end_as_undisturbed_ones(tmp_path, undisturbed):
-    """Ten kills at random moments, each followed by a resume; then the same winner and the same bits."""
-    rng = random.Random(os.environ.get("NASENGINE_KILL_SEED", "0"))
-    kills, chains = 0, 0
-    while kills < NUM_KILLS:
-        folder = tmp_path / f"run{chains}"
-        chains += 1
-        finished = False
-        arguments = ("--out", str(folder))
-        while not finished:
-            size = journal_size(folder)
-            process = start(*arguments)
-            if kills < NUM_KILLS and wait_for_work(process, folder, size):
-                time.sleep(rng.uniform(0.0, 1.5))
-                if process.poll() is None:
-                    process.send_signal(signal.SIGKILL)
-                    kills += 1
-            output, errors = process.communicate(timeout=300)
-            assert process.returncode in (0, -signal.SIGKILL), errors
-            finished = process.returncode == 0
-            arguments = ("--resume", str(folder)) if journal_size(folder) else arguments
-        summary = json.loads(output)
-        for name in ("winner", "random_baseline"):
-            assert summary[name] == undisturbed[name]
-        assert summary["onnx"]["top1_agreement"] == undisturbed["onnx"]["top1_agreement"]
-        assert not list(folder.rglob(".writing-*"))
-    assert kills == NUM_KILLS
+    summary, seconds = undisturbed
+    kill_and_compare(tmp_path, NASBENCH201, summary, num_kills=10, longest=seconds)
+
+
+@pytest.mark.slow
+def test_killed_darts_runs_end_as_undisturbed_ones(tmp_path):
+    """The same through topology projection and both kinds of cells."""
+    settings = ("--space", "darts", "--budget", "quick")
+    summary, seconds = undisturbed_run(tmp_path / "undisturbed", settings)
+    kill_and_compare(tmp_path, settings, summary, num_kills=10, longest=seconds)
 
 
 def test_control_c_keeps_the_journal_and_says_how_to_go_on(tmp_path, undisturbed):
     folder = tmp_path / "run"
-    process = start("--out", str(folder))
-    assert wait_for_work(process, folder, 0)
+    process = start(*NASBENCH201, "--out", str(folder))
+    while not has_begun(folder):
+        assert process.poll() is None
+        time.sleep(0.01)
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
@@ -92,4 +101,4 @@ def test_control_c_keeps_the_journal_and_says_how_to_go_on(tmp_path, undisturbed
     resumed = start("--resume", str(folder))
     output, errors = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, errors
-    assert json.loads(output)["winner"] == undisturbed["winner"]
+    assert json.loads(output)["winner"] == undisturbed[0]["winner"]

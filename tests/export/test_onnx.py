@@ -71,7 +71,7 @@ def test_file_comes_back_as_a_graph_with_the_same_macs(exported):
 def test_files_that_disagree_are_refused_and_not_written(exported, tmp_path, monkeypatch):
     network, path, _ = exported
     other = GraphNetwork(network.graph, seed=99).eval()
-    with pytest.raises(ExportError, match="expected logits within 0.001 of the network's"):
+    with pytest.raises(ExportError, match="expected logits within .* of the network's"):
         verify_onnx(path, other, IMAGES)
 
     def disagree(*_: object) -> None:

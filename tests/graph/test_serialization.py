@@ -20,6 +20,15 @@ def test_round_trip(space):
     assert fingerprint(again) == fingerprint(graph)
 
 
+def test_forged_shapes_are_refused():
+    graph = NASBENCH201.to_graph(NASBENCH201.sample(random.Random(0)), NASBENCH201.defaults)
+    content = json.loads(to_json(graph))
+    content["nodes"][-1]["input_shapes"] = [[64]]
+    content["nodes"][1]["output_shape"] = [16, 64, 64]
+    with pytest.raises(GraphError, match=r"expected output shape \(16, 32, 32\), got \(16, 64, 64\)"):
+        from_json(json.dumps(content))
+
+
 def damaged(**changes: object) -> str:
     graph = NASBENCH201.to_graph(NASBENCH201.sample(random.Random(0)), NASBENCH201.defaults)
     return json.dumps({**json.loads(to_json(graph)), **changes})

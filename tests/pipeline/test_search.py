@@ -125,14 +125,12 @@ def test_unfinished_runs_have_no_winner(tmp_path):
     store.close()
 
 
-def test_small_images_fail_before_a_folder_is_made():
-    class Tiny(type(DARTS)):
-        pass
-
-    search, _ = make(space=DARTS)
-    assert search.supernet_config.image_shape == (1, 8, 8)
-    with pytest.raises(GraphError):
-        DARTS.supergraph(type(search.final_config)(10, (1, 1, 1), 4, 20))
+def test_images_that_are_too_small_fail_on_construction():
+    tiny = load().reduced(None, None, 1, seed=0)
+    assert tiny.image_shape == (1, 1, 1)
+    settings = SearchSettings.read({"space": "darts", "data": "digits", "budget": "quick"}, "test")
+    with pytest.raises(GraphError, match=r"expected a non-empty output|use larger images"):
+        Search(settings, Parts(DARTS, tiny, quick_export, RegularizedEvolution), Silent())
 
 
 def test_networks_with_an_auxiliary_classifier_lose_it():
@@ -158,6 +156,7 @@ def test_networks_with_an_auxiliary_classifier_lose_it():
         ({"learning_rate": -1.0}, "--learning-rate: expected a number between 0 and 10, got -1.0"),
         ({"surprise": 1}, "surprise: extra inputs are not permitted"),
         ({"budget": "huge", "seed": "x"}, "budget: .*; test, seed: "),
+        ({"seed": -1}, "seed: input should be greater than or equal to 0, got -1"),
     ],
 )
 def test_settings_that_cannot_work_are_all_named(changes, message):

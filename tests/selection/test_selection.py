@@ -141,6 +141,21 @@ def test_darts_selection_keeps_two_edges_a_node_and_reports_why(dataset):
             assert drops[str(step["removed"])] == min(drops.values())
 
 
+def test_darts_selection_resumes_bit_for_bit_between_two_nodes(dataset):
+    """A decision depends on the order of the seed and on the state alone, in topology projection as well."""
+    training = trained(DARTS, dataset, epochs=0, cells=3)
+    whole = select(DARTS, training, dataset)
+    whole.decided = {(kind, edge): 3 + edge % 3 for kind in ("normal", "reduce") for edge in range(14)}
+    whole._began = True
+    whole.run_step(14)
+    middle = copy.deepcopy(whole.state())
+    reports = [whole.run_step(step) for step in (15, 16)]
+    other = select(DARTS, trained(DARTS, dataset, epochs=0, cells=3), dataset)
+    other.load_state(middle)
+    assert [other.run_step(step) for step in (15, 16)] == reports
+    assert other.architecture() == whole.architecture()
+
+
 def test_selection_resumes_bit_for_bit_in_the_middle_of_tuning(dataset):
     training = trained(NASBENCH201, dataset, epochs=1)
     state = copy.deepcopy(training.state())

@@ -21,27 +21,27 @@ from nasengine.store.run_store import read_settings
 def test_torn_last_lines_are_as_if_never_written(tmp_path):
     journal = Journal(tmp_path / "journal.jsonl")
     for number in range(3):
-        journal.append({"number": number})
+        journal.append({"event": "x", "number": number})
     whole = journal.path.read_bytes()
     second_end = whole.index(b"\n", whole.index(b"\n") + 1) + 1
     for cut in range(second_end, len(whole)):
         journal.path.write_bytes(whole[:cut])
         assert [event["number"] for event in journal.read()] == [0, 1]
         journal.repair()
-        journal.append({"number": 9})
+        journal.append({"event": "x", "number": 9})
         assert [event["number"] for event in journal.read()] == [0, 1, 9]
 
 
 def test_damage_before_the_end_is_an_error(tmp_path):
     path = tmp_path / "journal.jsonl"
-    path.write_text('{"a": 1}\nnonsense\n{"a": 2}\n')
+    path.write_text('{"event": "a"}\nnonsense\n{"event": "b"}\n')
     with pytest.raises(StoreError, match="journal.jsonl, line 2: expected a JSON object"):
         Journal(path).read()
 
 
 def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.append({"number": 0})
+    journal.append({"event": "x", "number": 0})
     before = journal.path.read_bytes()
 
     def full(_: int) -> None:
@@ -49,7 +49,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StoreError, match="could not write .No space left on device.; free space and resume"):
-        journal.append({"number": 1})
+        journal.append({"event": "x", "number": 1})
     with pytest.raises(StoreError, match="No space left on device"):
         write_file(tmp_path / "file", b"content")
     assert journal.path.read_bytes() == before
@@ -142,8 +142,39 @@ def test_runs_are_listed_with_their_status(tmp_path):
     (tmp_path / "first" / "summary.json").write_text(json.dumps({"winner": {}}))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "journal.jsonl").write_text("x\ny\n")
-    found = {run.settings["name"]: run.status for run in list_runs(tmp_path)}
-    assert found == {"first": "finished", "second": "in supernet"}
+    found = {run.folder.name: run.status for run in list_runs(tmp_path)}
+    assert found == {"first": "finished", "second": "in supernet", "broken": "damaged"}
+    (tmp_path / "first" / "summary.json").write_text("{bad")
+    assert {run.folder.name: run.status for run in list_runs(tmp_path)}["first"] == "damaged"
+
+
+def test_a_run_that_died_before_its_first_line_can_begin_again(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "lock").write_text("")
+    (folder / "journal.jsonl").write_text('{"event": "sett')
+    store = RunStore.create(folder, {"seed": 1})
+    store.close()
+    assert read_settings(folder) == {"seed": 1}
+
+
+def test_nothing_is_left_when_the_first_line_cannot_be_written(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        RunStore.create(tmp_path / "run", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ['{"event": "step", "task": "supernet"}', '{"event": "step", "step": "1"}'])
+def test_steps_that_say_too_little_are_named(tmp_path, line):
+    RunStore.create(tmp_path / "run", {}).close()
+    with (tmp_path / "run" / "journal.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(StoreError, match="line 2: expected a step with task, step, state, metrics"):
+        RunStore.open(tmp_path / "run")
 
 
 def test_light_modules_do_not_import_torch():

@@ -122,6 +122,28 @@ def test_dynamic_image_sizes_are_refused(tmp_path):
         read_onnx(path)
 
 
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (
+            helper.make_node("Conv", ["x", "w"], ["y"], strides=[0, 0]),
+            "expected kernel, stride, dilation and groups of at",
+        ),
+        (
+            helper.make_node("Conv", ["x", "w"], ["y"], group=0),
+            "expected kernel, stride, dilation and groups of at least 1",
+        ),
+        (helper.make_node("Conv", ["x", "w"], []), "expected an output, got none"),
+        (helper.make_node("Concat", ["x", "x"], ["y"], axis=7), "expected an axis between -4 and 3, got 7"),
+        (helper.make_node("Concat", ["x", "x"], ["y"], axis=0), "another dimension than the batch"),
+        (helper.make_node("MaxPool", ["x"], ["y"]), "kernel_shape"),
+    ],
+)
+def test_hostile_settings_are_refused(tmp_path, node, message):
+    with pytest.raises(TracingError, match=message):
+        read_onnx(save(tmp_path / "net.onnx", [node], {"w": floats(4, 3, 3, 3)}))
+
+
 def test_uneven_padding_is_refused(tmp_path):
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[0, 0, 1, 1])]
     path = save(tmp_path / "net.onnx", nodes, {"w": floats(4, 3, 3, 3)})

@@ -1,0 +1,14 @@
+"""Splitting a supernet where candidate operations disagree about the weights that they share."""
+
+from nasengine.supernet.splitting.gradient_matching import EdgeScore, GradientMatching, score_edge
+from nasengine.supernet.splitting.partition import Partition, best_partition, normalized_cut, within_group_sum
+
+__all__ = [
+    "EdgeScore",
+    "GradientMatching",
+    "Partition",
+    "best_partition",
+    "normalized_cut",
+    "score_edge",
+    "within_group_sum",
+]

@@ -1,0 +1,281 @@
+"""How much the candidates of an edge agree about the weights that they share.
+
+Hu et al., 2022, arXiv 2203.15207, section 3.2: the distance of two candidates is one minus the cosine of the gradients
+that they give the shared weights, averaged over random training batches.
+
+All candidates are scored in one forward and one backward pass: the batch is repeated once for each candidate, batch
+norms take the statistics of each repetition by itself, and only the edge in question treats repetitions differently. A
+weight's gradients under all candidates meet in its own backward step, are reduced to dot products there and are freed,
+so that no more than one layer's worth of them is ever held.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasengine.data.batches import Batch
+from nasengine.errors import ConfigError, TrainingError
+from nasengine.graph.supergraph import ChoiceKey
+from nasengine.network import module_key
+from nasengine.operations.convolution import Convolution
+from nasengine.supernet.choice import Mixture
+from nasengine.supernet.splitting.partition import Groups, best_partition, normalized_cut
+from nasengine.supernet.supernet import Supernet
+
+
+@dataclass(frozen=True)
+class GradientMatching:
+    """Settings of the score.
+
+    Args:
+        hard: give the candidate weight 1 on its edge (the released code for NAS-Bench-201), not its mixture weight.
+        max_batches: training batches at most; the paper takes 100.
+        min_batches: batches before the first test whether the outcome is settled.
+        stability: share of bootstrap resamples of the batches that must agree on the division to stop; None: never.
+        num_resamples: bootstrap resamples.
+        left_out: weights whose node names start like this do not count (stem and classifier, as in the released code).
+    """
+
+    hard: bool = True
+    max_batches: int = 100
+    min_batches: int = 6
+    stability: float | None = 0.95
+    num_resamples: int = 50
+    left_out: tuple[str, ...] = ("stem/", "head/")
+
+
+@dataclass(frozen=True)
+class EdgeScore:
+    """Outcome for one edge.
+
+    Args:
+        key: the choice.
+        candidates: indices of the candidates, in the order of ``distance``.
+        distance: mean of one minus cosine, (num_candidates, num_candidates).
+        groups: the best division, as positions in ``candidates``.
+        value: its normalised cut: 1 where splitting brings nothing, smaller where candidates disagree.
+        num_batches: batches that were needed.
+    """
+
+    key: ChoiceKey
+    candidates: tuple[int, ...]
+    distance: numpy.ndarray = field(repr=False)
+    groups: Groups
+    value: float
+    num_batches: int
+
+    def picks(self) -> Groups:
+        """The groups as candidate indices."""
+        return tuple(tuple(self.candidates[place] for place in group) for group in self.groups)
+
+
+def score_edge(
+    supernet: Supernet,
+    key: ChoiceKey,
+    mixture: Mixture,
+    batches: Iterable[Batch],
+    *,
+    num_groups: int = 2,
+    settings: GradientMatching | None = None,
+) -> EdgeScore:
+    """Score one edge on training batches until its division is settled.
+
+    Args:
+        supernet: stays as it is, running statistics included.
+        key: the choice.
+        mixture: what the other edges compute.
+        batches: random training batches.
+        num_groups: ways of the split.
+        settings: of the score.
+
+    Raises:
+        ConfigError: the edge has a single candidate, or there are no batches.
+        TrainingError: a gradient is not finite.
+    """
+    settings = settings or GradientMatching()
+    active = supernet.active_of(mixture)
+    candidates = tuple(active.get(key, ()))
+    if len(candidates) < num_groups:
+        raise ConfigError(f"edge {key}: expected at least {num_groups} candidates to split, got {len(candidates)}")
+    found: list[numpy.ndarray] = []
+    for batch in batches:
+        gram = gradient_gram(supernet, key, mixture, batch, settings)
+        found.append(cosine_distance(gram))
+        enough = settings.stability is not None and len(found) >= settings.min_batches
+        if len(found) == settings.max_batches or (enough and _is_settled(found, num_groups, settings)):
+            break
+    if not found:
+        raise ConfigError(f"edge {key}: expected training batches to score it, got none")
+    distance = numpy.mean(found, axis=0)
+    groups, value = best_partition(distance, num_groups, normalized_cut)
+    return EdgeScore(key, candidates, distance, groups, value, len(found))
+
+
+def cosine_distance(gram: numpy.ndarray) -> numpy.ndarray:
+    """One minus cosine of vectors whose dot products are given; vectors of length zero are at distance 1 from all."""
+    norms = numpy.sqrt(numpy.diag(gram))
+    scale = numpy.outer(norms, norms)
+    cosine = numpy.divide(gram, scale, out=numpy.zeros_like(gram), where=scale > 0)
+    numpy.fill_diagonal(cosine, 1.0)
+    return 1.0 - cosine
+
+
+def _is_settled(found: list[numpy.ndarray], num_groups: int, settings: GradientMatching) -> bool:
+    """Whether resampling the batches would hardly change the division."""
+    stacked = numpy.stack(found)
+    chosen, _ = best_partition(stacked.mean(0), num_groups)
+    rng = numpy.random.default_rng(len(found))
+    agree = 0
+    for _ in range(settings.num_resamples):
+        sample = stacked[rng.integers(len(found), size=len(found))].mean(0)
+        agree += best_partition(sample, num_groups)[0] == chosen
+    return agree >= (settings.stability or 1.0) * settings.num_resamples
+
+
+def gradient_gram(
+    supernet: Supernet, key: ChoiceKey, mixture: Mixture, batch: Batch, settings: GradientMatching
+) -> numpy.ndarray:
+    """Dot products of the shared weights' gradients under each pair of candidates, for one batch.
+
+    Returns:
+        Float64, (num_candidates, num_candidates).
+
+    Raises:
+        TrainingError: a gradient is not finite.
+    """
+    images, labels = batch
+    candidates = tuple(supernet.active_of(mixture)[key])
+    gram = _Gram(len(candidates))
+    own = {name.rpartition(".")[0].removeprefix("nodes.") for name in supernet.candidate_parameters(key)}
+    functions: list[Callable[..., Tensor]] = []
+    for function, name in zip(supernet._functions, supernet.graph.names, strict=True):
+        if isinstance(function, nn.Module):
+            counted = module_key(name) not in own and not name.startswith(settings.left_out)
+            functions.append(_Repeated(function, gram, counted))
+        else:
+            functions.append(function)
+    repeated = images.repeat(len(candidates), *[1] * (images.ndim - 1)).requires_grad_()
+    detached = Mixture({kind: rows.detach() for kind, rows in mixture.weights.items()}, mixture.active)
+    with torch.enable_grad():
+        logits = supernet.run_repeated(repeated, detached, functions, key, candidates, hard=settings.hard)
+        # Each repetition's mean loss; their sum has, for each, the gradient that it would have alone.
+        loss = F.cross_entropy(logits, labels.repeat(len(candidates))) * len(candidates)
+        loss.backward()  # weights are given nothing: all that reaches them is recorded and dropped
+    result = gram.total.cpu().numpy()
+    if not numpy.isfinite(result).all():
+        raise TrainingError(
+            f"gradient matching of edge {key}: expected finite gradients, got nan or inf; train with less"
+        )
+    return result
+
+
+class _Gram:
+    """Adds up dot products of gradients, weight by weight."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.total = torch.zeros(size, size, dtype=torch.float64)
+
+    def add(self, gradients: list[Tensor]) -> None:
+        """Gradients of one weight under each candidate."""
+        rows = torch.stack([gradient.reshape(-1) for gradient in gradients]).double()
+        self.total = self.total.to(rows.device) + rows @ rows.T
+
+
+class _Repeated:
+    """A module on several repetitions of a batch, which record the gradients of its weights one by one."""
+
+    def __init__(self, module: nn.Module, gram: _Gram, counted: bool) -> None:
+        self.module, self.gram, self.counted = module, gram, counted
+
+    def __call__(self, x: Tensor) -> Tensor:
+        module, size = self.module, self.gram.size
+        if isinstance(module, nn.BatchNorm2d):
+            parts = self._fan(module.weight, x), self._fan(module.bias, x)
+            return torch.cat([
+                F.batch_norm(part, None, None, weight, bias, training=True, eps=module.eps)
+                for part, weight, bias in zip(x.chunk(size), *parts, strict=True)
+            ])  # fmt: skip
+        if not isinstance(module, (nn.Conv2d, nn.Linear)):
+            return module(x)
+        with _detached(module):
+            y = module(x)
+        return _Record.apply(y, x, module, self.gram) if self.counted else y
+
+    def _fan(self, weight: Tensor | None, x: Tensor) -> list[Tensor | None]:
+        if weight is None:
+            return [None] * self.gram.size
+        if not self.counted:
+            return [weight.detach()] * self.gram.size
+        return list(_Fan.apply(weight, self.gram))
+
+
+class _detached:  # noqa: N801 (reads as a statement: with _detached(module))
+    """Within this context the weights of a module get no gradient."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.weights = [weight for weight in module.parameters() if weight.requires_grad]
+
+    def __enter__(self) -> None:
+        for weight in self.weights:
+            weight.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for weight in self.weights:
+            weight.requires_grad_(True)
+
+
+class _Fan(torch.autograd.Function):
+    """One weight as many: each use gets its own gradient, and all of them are recorded together."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, gram: _Gram) -> tuple[Tensor, ...]:
+        ctx.gram, ctx.shape = gram, weight.shape
+        return tuple(weight.detach().clone() for _ in range(gram.size))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
+        ctx.gram.add(list(gradients))
+        return None, None
+
+
+class _Record(torch.autograd.Function):
+    """Passes values on; on the way back records the gradients that a layer's weights get from each repetition."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, x: Tensor, module: nn.Module, gram: _Gram) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.module, ctx.gram = module, gram
+        return y.view_as(y)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (x,) = ctx.saved_tensors
+        size, module = ctx.gram.size, ctx.module
+        pairs = list(zip(x.detach().chunk(size), gradient.chunk(size), strict=True))
+        weight_of = _conv_weight_gradient if isinstance(module, Convolution) else _linear_weight_gradient
+        ctx.gram.add([weight_of(module, part, out) for part, out in pairs])
+        if module.bias is not None:
+            axes = [axis for axis in range(gradient.ndim) if axis != 1]
+            ctx.gram.add([out.sum(axes) for _, out in pairs])
+        return gradient, None, None, None
+
+
+def _conv_weight_gradient(module: Convolution, x: Tensor, out: Tensor) -> Tensor:
+    stride = module.stride
+    if module.is_strided_pointwise:  # see Convolution: the plain backward pass is not safe
+        x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
+    _, weight, _ = torch.ops.aten.convolution_backward(
+        out, x, module.weight, None, stride, module.padding, module.dilation, False, (0, 0), module.groups,
+        (False, True, False),
+    )  # fmt: skip
+    return weight
+
+
+def _linear_weight_gradient(module: nn.Linear, x: Tensor, out: Tensor) -> Tensor:
+    return out.flatten(0, -2).T @ x.flatten(0, -2)
