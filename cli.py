@@ -5,7 +5,7 @@ torch and everything that needs it are imported inside the commands, so that ``n
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from nasengine.errors import ConfigError, DeviceError, NasEngineError
+from nasengine.report.tables import describe_table, export_table, runs_table, search_table, spaces_table
 
 if TYPE_CHECKING:
     from nasengine.data import ImageDataset
@@ -55,6 +56,10 @@ def search(
         ),
     ] = None,
     strategy: Annotated[str, typer.Option(help="Proposes paths for sampled-paths.")] = "random",
+    splits: Annotated[
+        int,
+        typer.Option(help="Levels at which the supernet is split where its candidates disagree; 0 for one supernet."),
+    ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     learning_rate: Annotated[float | None, typer.Option(help="Override the budget's learning rates.")] = None,
     out: Annotated[
@@ -80,7 +85,8 @@ def search(
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
             content = {
                 "space": space, "data": _absolute(data), "budget": budget, "seed": seed, "training": training,
-                "selection": chosen, "strategy": strategy, "device": _device(device), "threads": _threads(),
+                "selection": chosen, "strategy": strategy, "splits": splits, "device": _device(device),
+                "threads": _threads(),
                 "learning_rate": learning_rate,
             }  # fmt: skip
             settings = SearchSettings.read(content, "nasengine search")
@@ -89,7 +95,7 @@ def search(
             store = RunStore.create(folder, settings.model_dump())
         return _run(run, store, progress)
 
-    _finish(work, _print_search, as_json)
+    _finish(work, lambda content: _print_table(*search_table(content)), as_json)
 
 
 @app.command()
@@ -106,11 +112,7 @@ def spaces(as_json: Json = False) -> None:
             ]
         }
 
-    def show(content: dict[str, Any]) -> None:
-        rows = [(row["name"], row["title"], f"{row['size']:,}", row["paper"]) for row in content["spaces"]]
-        _print_table(("space", "what", "architectures", "paper"), rows)
-
-    _finish(work, show, as_json)
+    _finish(work, lambda content: _print_table(*spaces_table(content)), as_json)
 
 
 @app.command()
@@ -160,15 +162,7 @@ def describe(
 
     def show(content: dict[str, Any]) -> None:
         print(content["genotype"])
-        rows = [
-            ("macs", f"{content['macs'] / 1e6:.2f} M"),
-            ("parameters", f"{content['num_parameters']:,}"),
-            ("peak activations", f"{content['peak_activation_bytes'] / 2**10:.0f} KiB for one image"),
-            ("network", f"{content['channels']} channels, {content['cells']} cells, {content['num_nodes']} operations"),
-            ("fingerprint", content["fingerprint"][:16]),
-            ("picture", content["picture"]),
-        ]
-        _print_table(("", space), rows)
+        _print_table(*describe_table(content))
 
     _finish(work, show, as_json)
 
@@ -193,17 +187,7 @@ def export(
         finally:
             store.close()
 
-    def show(content: dict[str, Any]) -> None:
-        report = content["onnx"]
-        rows = [
-            ("ONNX file", report["path"]),
-            ("operator set", str(report["opset"])),
-            ("largest deviation", f"{report['max_deviation']:.1e} on {report['num_images']} test images"),
-            ("same class", f"{report['top1_agreement']:.2%}"),
-        ]
-        _print_table(("", "export"), rows)
-
-    _finish(work, show, as_json)
+    _finish(work, lambda content: _print_table(*export_table(content)), as_json)
 
 
 @app.command()
@@ -226,16 +210,7 @@ def runs(
             ]
         }
 
-    def show(content: dict[str, Any]) -> None:
-        rows = []
-        for row in content["runs"]:
-            settings, accuracy = row["settings"], (row["summary"] or {}).get("winner", {}).get("test_accuracy")
-            parts = (str(settings.get(name, "?")) for name in ("space", "data", "budget", "seed"))
-            what = "{} on {}, {}, seed {}".format(*parts) if settings else ""
-            rows.append((row["run"], what, row["status"], "" if accuracy is None else f"{accuracy:.4f}"))
-        _print_table(("run", "search", "status", "test accuracy"), rows)
-
-    _finish(work, show, as_json)
+    _finish(work, lambda content: _print_table(*runs_table(content)), as_json)
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -370,24 +345,7 @@ def _fail(message: str, as_json: bool) -> NoReturn:
     raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def _print_search(content: dict[str, Any]) -> None:
-    winner, baseline, onnx, data = (content[key] for key in ("winner", "random_baseline", "onnx", "data"))
-    size = "x".join(map(str, data["image_shape"]))
-    rows = [
-        ("winner", winner["genotype"]),
-        ("test accuracy", f"{winner['test_accuracy']:.4f} ({data['num_test']} images of {size})"),
-        ("random baseline", f"{baseline['test_accuracy']:.4f} (a random architecture, same training)"),
-        ("macs", f"{winner['macs'] / 1e6:.2f} M"),
-        ("parameters", f"{winner['num_parameters']:,}"),
-        ("ONNX file", onnx["path"]),
-        ("largest deviation", f"{onnx['max_deviation']:.1e} from torch, same class for {onnx['top1_agreement']:.2%}"),
-        ("report", content["picture"]),
-        ("time", f"{content['seconds']:.0f} s"),
-    ]
-    _print_table(("", f"{content['space']} on {data['name']}"), rows)
-
-
-def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
 

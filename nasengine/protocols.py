@@ -81,6 +81,9 @@ class SearchScale:
         final: its training.
         selection_batch_size: images in a batch while candidates are compared; batch norms use its statistics.
         sampled_paths: architectures that are compared after single-path training.
+        warmup_epochs, epochs_between_splits, leaf_epochs: of the supernet and its parts, where it is split.
+        scoring_batches: training batches for the gradient matching score of an edge, at most.
+        halving_epochs: of each leaf's winner in the first round of their comparison.
         max_train_images: images kept of the train and validation halves together; None keeps all.
         max_test_images: images kept for the final test; None keeps all.
         max_image_size: larger images are averaged down to this many pixels a side; None leaves them.
@@ -95,6 +98,11 @@ class SearchScale:
     final: TrainingRecipe
     selection_batch_size: int = 256
     sampled_paths: int = 100
+    warmup_epochs: int = 1
+    epochs_between_splits: int = 1
+    leaf_epochs: int = 1
+    halving_epochs: int = 2
+    scoring_batches: int = 6
     max_train_images: int | None = None
     max_test_images: int | None = None
     max_image_size: int | None = None

@@ -113,6 +113,7 @@ _SCALES = {
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=1,
         supernet=replace(_SUPERNET, epochs=20), tuning_epochs=2,
+        warmup_epochs=5, epochs_between_splits=2, leaf_epochs=8, halving_epochs=5, scoring_batches=20,
         final_channels=16, final_cells=2,
         final=TrainingRecipe(epochs=40, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True),
     ),
@@ -120,6 +121,7 @@ _SCALES = {
     "full": SearchScale(
         supernet_channels=16, supernet_cells=5,
         supernet=replace(_SUPERNET, epochs=100), tuning_epochs=5,
+        warmup_epochs=15, epochs_between_splits=15, leaf_epochs=30, halving_epochs=12, scoring_batches=100,
         selection_batch_size=64, sampled_paths=200,
         final_channels=16, final_cells=5,
         final=TrainingRecipe(

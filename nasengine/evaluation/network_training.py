@@ -6,7 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from nasengine.data import ImageDataset, batches
+from nasengine.data import ImageDataset, Split, batches
 from nasengine.network import GraphNetwork
 from nasengine.optimization import (
     cosine,
@@ -26,13 +26,21 @@ class NetworkTraining:
     Args:
         name: of the task.
         network: trained in place; a second output is an auxiliary classifier.
-        dataset: both halves of its training images are used.
+        dataset: where images and normalisation come from.
         recipe: the training.
         seed: of the run.
+        split: the images to learn from; both halves of the training images by default.
     """
 
     def __init__(
-        self, name: str, network: GraphNetwork, dataset: ImageDataset, recipe: TrainingRecipe, *, seed: int
+        self,
+        name: str,
+        network: GraphNetwork,
+        dataset: ImageDataset,
+        recipe: TrainingRecipe,
+        *,
+        seed: int,
+        split: Split | None = None,
     ) -> None:
         self.name, self.network, self.dataset, self.recipe, self.seed = name, network, dataset, recipe, seed
         self.optimizer = make_sgd(network.parameters(), recipe)
@@ -40,7 +48,7 @@ class NetworkTraining:
         # Cutout is an augmentation like the others: where the data allow none, it is off as well.
         allowed = dataset.augmentation.flip or dataset.augmentation.crop_padding > 0
         self._augmentation = replace(dataset.augmentation, cutout=round(recipe.cutout * side) if allowed else 0)
-        self._split = dataset.all_training
+        self._split = dataset.all_training if split is None else split
 
     @property
     def num_steps(self) -> int:

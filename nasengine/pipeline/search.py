@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from nasengine.checkpoint import pack
 from nasengine.data import ImageDataset
 from nasengine.data.batches import normalize
 from nasengine.errors import StoreError
-from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, accuracy
+from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, SuccessiveHalving, accuracy
 from nasengine.graph import ComputationGraph, cost, fingerprint, prune
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.settings import SearchSettings
@@ -25,6 +25,7 @@ from nasengine.randomness import seed_of
 from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
 from nasengine.store import RunStore
 from nasengine.supernet import ArchitectureWeights, Supernet
+from nasengine.supernet.splitting import FewShotTraining, GradientMatching, SplitSchedule
 from nasengine.supernet.training import ArchitectureTraining, DifferentiableTraining, SinglePathTraining
 
 MAX_VERIFIED_IMAGES = 2048
@@ -101,6 +102,12 @@ class Search:
                 for event in self.store.find("step", task="selection")
                 for decision in event["metrics"].get("decisions", [])
             ],
+            "splits": [
+                {"level": level, "parts": event["metrics"]["splits"]}
+                for level, event in enumerate(
+                    event for event in self.store.find("step", task="supernet") if "splits" in event["metrics"]
+                )
+            ],
         }
         self.store.write_summary(summary)
         return summary
@@ -129,10 +136,12 @@ class Search:
         supernet = Supernet(self.space, self.supernet_config, seed_of(self.settings.seed, "supernet")).to(
             self.settings.device
         )
+        if self.settings.splits:
+            return self._few_shot(supernet)
         make = self._single_path if self.settings.training == "single-path" else self._differentiable
         training, selection = make(supernet)
-        run_task(training, "supernet", self.store, self.progress, seed=self.settings.seed)
-        run_task(selection, "selection", self.store, self.progress, seed=self.settings.seed)
+        self._run("supernet", training)
+        self._run("selection", selection)
         return selection.architecture()
 
     def _single_path(self, supernet: Supernet) -> tuple[Task, SampledPathSelection]:
@@ -151,16 +160,64 @@ class Search:
         training = DifferentiableTraining(
             supernet, alphas, self.dataset, scale.supernet, architecture=architecture, seed=settings.seed
         )
-        if settings.selection == "magnitude":
-            return training, MagnitudeSelection(self.space, alphas)
-        return training, PerturbationSelection(
+        return training, self._selection(training, settings.seed)
+
+    def _selection(self, training: DifferentiableTraining, seed: int) -> MagnitudeSelection | PerturbationSelection:
+        if self.settings.selection == "magnitude":
+            return MagnitudeSelection(self.space, training.alphas)
+        return PerturbationSelection(
             self.space,
             training,
             self.dataset,
-            tuning_epochs=scale.tuning_epochs,
-            batch_size=scale.selection_batch_size,
-            seed=settings.seed,
+            tuning_epochs=self.scale.tuning_epochs,
+            batch_size=self.scale.selection_batch_size,
+            seed=seed,
         )
+
+    def _few_shot(self, supernet: Supernet) -> Architecture:
+        """Split the supernet by gradient matching, select in each leaf, and pick a winner on validation images."""
+        settings, scale = self.settings, self.scale
+        schedule = SplitSchedule(
+            warmup_epochs=scale.warmup_epochs,
+            num_splits=settings.splits,
+            epochs_between=scale.epochs_between_splits,
+            leaf_epochs=scale.leaf_epochs,
+            settings=GradientMatching(max_batches=scale.scoring_batches),
+        )
+        architecture = ArchitectureTraining(order=ORDERS[settings.training])
+        training = FewShotTraining(
+            supernet, self.dataset, scale.supernet, schedule, architecture=architecture, seed=settings.seed
+        )
+        self._run("supernet", training)
+        found: dict[Architecture, None] = {}
+        for index, leaf in enumerate(training.parts):
+            selection = self._selection(leaf, seed_of(settings.seed, "leaf", index))
+            self._run(f"selection-leaf{index}", selection)
+            found[selection.architecture()] = None
+        return self._best_of(list(found))
+
+    def _best_of(self, candidates: list[Architecture]) -> Architecture:
+        """Successive halving of short trainings on one half of the training images, measured on the other."""
+        epochs = SuccessiveHalving.total_epochs(len(candidates), self.scale.halving_epochs)
+        recipe = replace(self.scale.final, epochs=epochs)
+        trainings = [
+            NetworkTraining(
+                f"leaf winner {index}", self._network(architecture), self.dataset, recipe,
+                seed=self.settings.seed, split=self.dataset.train,
+            )
+            for index, architecture in enumerate(candidates)
+        ]  # fmt: skip
+        halving = SuccessiveHalving(trainings, self.scale.halving_epochs)
+        self._run("halving", halving)
+        return candidates[halving.winner()]
+
+    def _run(self, name: str, task: Task) -> None:
+        run_task(task, name, self.store, self.progress, seed=self.settings.seed)
+
+    def _network(self, architecture: Architecture) -> GraphNetwork:
+        """An untrained network of the final size; all start from the same seed."""
+        graph = self.space.to_graph(architecture, self.final_config)
+        return GraphNetwork(graph, seed_of(self.settings.seed, "final")).to(self.settings.device)
 
     def _baseline(self, winner: Architecture) -> Architecture:
         """A random architecture other than the winner."""
@@ -174,10 +231,9 @@ class Search:
 
     def _train(self, name: str, architecture: Architecture) -> tuple[Architecture, GraphNetwork]:
         """Train from scratch; winner and baseline have the same recipe, images and batches."""
-        graph = self.space.to_graph(architecture, self.final_config)
-        network = GraphNetwork(graph, seed_of(self.settings.seed, "final")).to(self.settings.device)
+        network = self._network(architecture)
         task = NetworkTraining(name, network, self.dataset, self.scale.final, seed=self.settings.seed)
-        run_task(task, name, self.store, self.progress, seed=self.settings.seed)
+        self._run(name, task)
         return architecture, without_auxiliary(network)
 
     def _test(self, name: str, architecture: Architecture, network: GraphNetwork) -> dict[str, Any]:

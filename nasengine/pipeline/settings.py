@@ -20,6 +20,7 @@ class SearchSettings(BaseModel):
         training: how the supernet is trained.
         selection: how an architecture is picked from it.
         strategy: proposes paths for ``sampled-paths``.
+        splits: levels at which the supernet is split by gradient matching; 0 trains one supernet.
         device: where it runs.
         threads: of torch on the CPU; a resumed run uses the same number, since the order of additions depends on it.
         learning_rate: overrides the budget's.
@@ -34,6 +35,7 @@ class SearchSettings(BaseModel):
     training: Literal["darts", "darts-second-order", "fixed", "single-path"] = "darts"
     selection: Literal["perturbation", "magnitude", "sampled-paths"] = "perturbation"
     strategy: str = "random"
+    splits: int = Field(default=0, ge=0, le=6)
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
     learning_rate: float | None = None
@@ -65,6 +67,8 @@ class SearchSettings(BaseModel):
                 f"--training {self.training} with --selection {self.selection}: expected sampled-paths after "
                 "single-path training, and perturbation or magnitude after the others"
             )
+        if self.splits and self.training == "single-path":
+            faults.append("--splits: expected differentiable training of the leaves, got --training single-path")
         if self.selection == "magnitude" and self.training == "fixed":
             faults.append("--selection magnitude: expected trained architecture weights, got --training fixed")
         if self.learning_rate is not None and not 0 < self.learning_rate < 10:

@@ -110,7 +110,12 @@ class PerturbationSelection:
         names = topology.candidates[kind][index]
         source, target = topology.edges[index]
         report: dict[str, Any] = {"kind": kind, "edge": [source, target]}
-        allowed = [pick for pick, name in enumerate(names) if name not in topology.search_only]
+        allowed = [
+            pick for pick in self.training.supernet.allowed[(kind, index)] if names[pick] not in topology.search_only
+        ]
+        if len(allowed) == 1:  # an edge of a leaf that was split until one candidate was left
+            self.decided[(kind, index)] = allowed[0]
+            return report | {"accuracy_without": {}, "accuracy_drop": {}, "kept": names[allowed[0]]}
         reference = self._accuracy(self._mixture(True))
         scores = {pick: self._accuracy(self._mixture(True, without=((kind, index), pick))) for pick in allowed}
         winner = min(allowed, key=lambda pick: scores[pick])  # of equal scores the first

@@ -17,19 +17,25 @@ class ArchitectureWeights(nn.Module):
     Args:
         topology: edges and candidates.
         seed: where the initial values, normal with standard deviation 1e-3, come from.
+        allowed: candidates of a sub-supernet: the softmax runs over these; all of them by default.
     """
 
-    def __init__(self, topology: CellTopology, seed: int = 0) -> None:
+    def __init__(self, topology: CellTopology, seed: int = 0, allowed: Selection | None = None) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.alpha = nn.ParameterDict()
-        self._valid: dict[str, Tensor] = {}
         for kind in topology.kinds:
             counts = torch.tensor([len(names) for names in topology.candidates[kind]])
             width = int(counts.max())
             noise = torch.randn(len(counts), width, generator=generator)
             self.alpha[kind] = nn.Parameter(INITIAL_STD * noise)
-            self.register_buffer(f"_valid_{kind}", torch.arange(width) < counts[:, None], persistent=False)
+            valid = torch.arange(width) < counts[:, None]
+            if allowed is not None:
+                for edge in range(len(counts)):
+                    kept = torch.zeros(width, dtype=torch.bool)
+                    kept[list(allowed[(kind, edge)])] = True
+                    valid[edge] &= kept
+            self.register_buffer(f"_valid_{kind}", valid, persistent=False)
 
     def softmax(self) -> dict[str, Float[Tensor, "num_edges num_candidates"]]:
         """Mixture weights: softmax over the candidates of each edge; places without a candidate get zero."""

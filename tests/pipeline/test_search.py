@@ -88,10 +88,20 @@ def test_every_way_of_searching(tmp_path, training, selection):
     NASBENCH201.parse(summary["winner"]["genotype"])
 
 
+def test_a_search_with_split_supernets(tmp_path):
+    summary, store, progress = run(tmp_path / "run", splits=1, training="fixed")
+    (split,) = summary["splits"]
+    assert len(split["parts"][0]["groups"]) == 2
+    begun = [task for task, _, _ in progress.begun]
+    assert begun[:4] == ["supernet", "selection-leaf0", "selection-leaf1", "halving"]
+    NASBENCH201.parse(summary["winner"]["genotype"])
+    assert not any(event["event"] == "test" for event in store.events[:-3])
+
+
 def test_test_images_do_not_influence_the_search(tmp_path):
     """With other test images, everything but the test accuracies stays the same."""
-    first, _, _ = run(tmp_path / "first")
-    search, _ = make()
+    first, _, _ = run(tmp_path / "first", selection="magnitude")
+    search, _ = make(selection="magnitude")
     spoiled = search.dataset.test.images
     spoiled.copy_(torch.randint(0, 255, spoiled.shape, generator=torch.Generator().manual_seed(0)))
     store = RunStore.create(tmp_path / "second", {})
@@ -102,14 +112,17 @@ def test_test_images_do_not_influence_the_search(tmp_path):
 
 
 def test_seeds_matter_and_repeat(tmp_path):
-    found = [run(tmp_path / str(index), seed=seed)[0]["winner"] for index, seed in enumerate((0, 0, 1))]
+    found = [
+        run(tmp_path / str(index), seed=seed, selection="magnitude")[0]["winner"]
+        for index, seed in enumerate((0, 0, 1))
+    ]
     assert found[0] == found[1]
     assert found[0]["weights_sha256"] != found[2]["weights_sha256"]
 
 
 def test_other_images_are_noticed(tmp_path):
-    _, store, _ = run(tmp_path / "run")
-    search, _ = make()
+    _, store, _ = run(tmp_path / "run", selection="magnitude")
+    search, _ = make(selection="magnitude")
     search.dataset.train.images.add_(1)
     store = RunStore.open(tmp_path / "run")
     with pytest.raises(StoreError, match="expected the images that the run began with"):
@@ -156,6 +169,7 @@ def test_networks_with_an_auxiliary_classifier_lose_it():
         ({"learning_rate": -1.0}, "--learning-rate: expected a number between 0 and 10, got -1.0"),
         ({"surprise": 1}, "surprise: extra inputs are not permitted"),
         ({"budget": "huge", "seed": "x"}, "budget: .*; test, seed: "),
+        ({"splits": 1, "training": "single-path", "selection": "sampled-paths"}, "--splits: expected differentiable"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, got -1"),
     ],
 )

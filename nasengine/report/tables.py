@@ -1,0 +1,70 @@
+"""What commands print for people, as a header and rows of text."""
+
+from typing import Any
+
+Rows = list[tuple[str, ...]]
+Table = tuple[tuple[str, ...], Rows]
+
+
+def search_table(content: dict[str, Any]) -> Table:
+    """Outcome of ``nasengine search``."""
+    winner, baseline, onnx, data = (content[key] for key in ("winner", "random_baseline", "onnx", "data"))
+    size = "x".join(map(str, data["image_shape"]))
+    rows: Rows = [
+        ("winner", winner["genotype"]),
+        ("test accuracy", f"{winner['test_accuracy']:.4f} ({data['num_test']} images of {size})"),
+        ("random baseline", f"{baseline['test_accuracy']:.4f} (a random architecture, same training)"),
+        ("macs", f"{winner['macs'] / 1e6:.2f} M"),
+        ("parameters", f"{winner['num_parameters']:,}"),
+        ("ONNX file", onnx["path"]),
+        ("largest deviation", f"{onnx['max_deviation']:.1e} from torch, same class for {onnx['top1_agreement']:.2%}"),
+        ("report", content["picture"]),
+        ("time", f"{content['seconds']:.0f} s"),
+    ]
+    for split in content["splits"]:
+        for part in split["parts"]:
+            groups = " | ".join(", ".join(group) for group in part["groups"])
+            rows.insert(1, (f"split {split['level'] + 1}", f"{part['edge'][0]} edge {part['edge'][1]}: {groups}"))
+    return ("", f"{content['space']} on {data['name']}"), rows
+
+
+def spaces_table(content: dict[str, Any]) -> Table:
+    """Search spaces that are installed."""
+    rows = [(row["name"], row["title"], f"{row['size']:,}", row["paper"]) for row in content["spaces"]]
+    return ("space", "what", "architectures", "paper"), list(rows)
+
+
+def describe_table(content: dict[str, Any]) -> Table:
+    """Costs of one architecture."""
+    rows: Rows = [
+        ("macs", f"{content['macs'] / 1e6:.2f} M"),
+        ("parameters", f"{content['num_parameters']:,}"),
+        ("peak activations", f"{content['peak_activation_bytes'] / 2**10:.0f} KiB for one image"),
+        ("network", f"{content['channels']} channels, {content['cells']} cells, {content['num_nodes']} operations"),
+        ("fingerprint", content["fingerprint"][:16]),
+        ("picture", content["picture"]),
+    ]
+    return ("", content["space"]), rows
+
+
+def export_table(content: dict[str, Any]) -> Table:
+    """An exported file and its check."""
+    report = content["onnx"]
+    rows: Rows = [
+        ("ONNX file", report["path"]),
+        ("operator set", str(report["opset"])),
+        ("largest deviation", f"{report['max_deviation']:.1e} on {report['num_images']} test images"),
+        ("same class", f"{report['top1_agreement']:.2%}"),
+    ]
+    return ("", "export"), rows
+
+
+def runs_table(content: dict[str, Any]) -> Table:
+    """Runs and how far they are."""
+    rows: Rows = []
+    for row in content["runs"]:
+        settings, accuracy = row["settings"], (row["summary"] or {}).get("winner", {}).get("test_accuracy")
+        parts = [str(settings.get(name, "?")) for name in ("space", "data", "budget", "seed")]
+        what = "{} on {}, {}, seed {}".format(*parts) if settings else ""
+        rows.append((row["run"], what, row["status"], "" if accuracy is None else f"{accuracy:.4f}"))
+    return ("run", "search", "status", "test accuracy"), rows
