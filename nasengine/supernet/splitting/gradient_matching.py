@@ -26,6 +26,7 @@ from nasengine.operations.convolution import Convolution
 from nasengine.supernet.choice import Mixture
 from nasengine.supernet.splitting.partition import Groups, best_partition, normalized_cut
 from nasengine.supernet.supernet import Supernet
+from nasengine.supernet.training.differentiable import frozen
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ class _Repeated:
             ])  # fmt: skip
         if not isinstance(module, (nn.Conv2d, nn.Linear)):
             return module(x)
-        with _detached(module):
+        with frozen(module):
             y = module(x)
         return _Record.apply(y, x, module, self.gram) if self.counted else y
 
@@ -213,21 +214,6 @@ class _Repeated:
         if not self.counted:
             return [weight.detach()] * self.gram.size
         return list(_Fan.apply(weight, self.gram))
-
-
-class _detached:  # noqa: N801 (reads as a statement: with _detached(module))
-    """Within this context the weights of a module get no gradient."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.weights = [weight for weight in module.parameters() if weight.requires_grad]
-
-    def __enter__(self) -> None:
-        for weight in self.weights:
-            weight.requires_grad_(False)
-
-    def __exit__(self, *_: object) -> None:
-        for weight in self.weights:
-            weight.requires_grad_(True)
 
 
 class _Fan(torch.autograd.Function):
