@@ -99,7 +99,8 @@ class Search:
             "onnx": exported,
             "decisions": [
                 decision
-                for event in self.store.find("step", task="selection")
+                for event in self.store.find("step")
+                if event["task"].startswith("selection")
                 for decision in event["metrics"].get("decisions", [])
             ],
             "splits": [

@@ -41,7 +41,8 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
 
 def _draw_losses(axis: Any, events: Sequence[Event]) -> None:
     for task, colour in COLOURS.items():
-        losses = [event["metrics"]["loss"] for event in events if event["event"] == "step" and event["task"] == task]
+        metrics = [event["metrics"] for event in events if event["event"] == "step" and event["task"] == task]
+        losses = [entry["loss"] for entry in metrics if "loss" in entry]  # splits have none
         if losses:
             marker = "." if len(losses) < 20 else None
             axis.plot(range(1, len(losses) + 1), losses, color=colour, label=task.replace("_", " "), marker=marker)
@@ -64,7 +65,7 @@ def _draw_decisions(axis: Any, events: Sequence[Event]) -> None:
     decisions = [
         decision
         for event in events
-        if event["event"] == "step" and event["task"] == "selection"
+        if event["event"] == "step" and event["task"].startswith("selection")
         for decision in event["metrics"].get("decisions", [])
         if "edge" in decision
     ]

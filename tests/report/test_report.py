@@ -35,7 +35,8 @@ def test_runs_are_drawn(tmp_path, decided):
     decision = {"kind": "cell", "edge": [0, 1], "kept": "none", "accuracy_drop": {"none": 0.2, "skip_connect": 0.1}}
     events = [
         {"event": "step", "task": "supernet", "metrics": {"loss": 1.0}},
-        {"event": "step", "task": "selection", "metrics": {"decisions": [decision] if decided else []}},
+        {"event": "step", "task": "supernet", "metrics": {"splits": []}},
+        {"event": "step", "task": "selection-leaf0", "metrics": {"decisions": [decision] if decided else []}},
     ]
     genotype = NASBENCH201.format(NASBENCH201.sample(random.Random(0)))
     summary = {
