@@ -47,7 +47,10 @@ def search(
     ] = "standard",
     seed: Annotated[int, typer.Option(help="All randomness of the run comes from it.")] = 0,
     training: Annotated[
-        str, typer.Option(help="Supernet training: darts, darts-second-order, fixed or single-path.")
+        str,
+        typer.Option(
+            help="Supernet training: darts, darts-second-order, fixed, snas, beta-darts, drnas or single-path."
+        ),
     ] = "darts",
     selection: Annotated[
         str | None,
@@ -57,9 +60,20 @@ def search(
     ] = None,
     strategy: Annotated[str, typer.Option(help="Proposes paths for sampled-paths.")] = "random",
     splits: Annotated[
-        int,
-        typer.Option(help="Levels at which the supernet is split where its candidates disagree; 0 for one supernet."),
-    ] = 0,
+        int | None,
+        typer.Option(
+            help="Levels at which the supernet is split where its candidates disagree; 0 for one supernet.",
+            show_default="the budget's",
+        ),
+    ] = None,
+    ways: Annotated[int, typer.Option(help="Parts at each split.")] = 2,
+    split_by: Annotated[
+        str, typer.Option(help="gradient-matching, or to compare with: random or exhaustive.")
+    ] = "gradient-matching",
+    preset: Annotated[
+        str | None,
+        typer.Option(help="A published schedule of splits: nasbench201, nasbench201-single-path or darts."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     learning_rate: Annotated[float | None, typer.Option(help="Override the budget's learning rates.")] = None,
     out: Annotated[
@@ -85,9 +99,8 @@ def search(
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
             content = {
                 "space": space, "data": _absolute(data), "budget": budget, "seed": seed, "training": training,
-                "selection": chosen, "strategy": strategy, "splits": splits, "device": _device(device),
-                "threads": _threads(),
-                "learning_rate": learning_rate,
+                "selection": chosen, "strategy": strategy, "splits": splits, "ways": ways, "split_by": split_by,
+                "preset": preset, "device": _device(device), "threads": _threads(), "learning_rate": learning_rate,
             }  # fmt: skip
             settings = SearchSettings.read(content, "nasengine search")
             run = _assemble(settings, progress)

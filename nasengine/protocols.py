@@ -4,7 +4,7 @@ Protocols are structural: a plug-in inherits nothing, it only has these methods.
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -80,10 +80,12 @@ class SearchScale:
         final_channels, final_cells: size of the network that is trained at the end.
         final: its training.
         selection_batch_size: images in a batch while candidates are compared; batch norms use its statistics.
-        sampled_paths: architectures that are compared after single-path training.
+        sampled_paths: architectures that are compared after single-path training, of a supernet or of all its leaves.
+        splits: levels at which the supernet is split; 0 trains one supernet.
         warmup_epochs, epochs_between_splits, leaf_epochs: of the supernet and its parts, where it is split.
         scoring_batches: training batches for the gradient matching score of an edge, at most.
-        halving_epochs: of each leaf's winner in the first round of their comparison.
+        finalists_per_leaf: architectures that a leaf proposes after single-path training; otherwise it proposes one.
+        halving_epochs: of each proposed architecture in the first round of their comparison.
         max_train_images: images kept of the train and validation halves together; None keeps all.
         max_test_images: images kept for the final test; None keeps all.
         max_image_size: larger images are averaged down to this many pixels a side; None leaves them.
@@ -98,9 +100,11 @@ class SearchScale:
     final: TrainingRecipe
     selection_batch_size: int = 256
     sampled_paths: int = 100
+    splits: int = 1
     warmup_epochs: int = 1
     epochs_between_splits: int = 1
     leaf_epochs: int = 1
+    finalists_per_leaf: int = 2
     halving_epochs: int = 2
     scoring_batches: int = 6
     max_train_images: int | None = None
@@ -143,8 +147,9 @@ class SupportsEnumeration(Protocol):
 class SupportsSupernet(Protocol):
     """A space whose architectures are choices on one supergraph.
 
-    ``selection`` names the candidates that an architecture keeps; ``topology`` names the edges to choose on; ``scales``
-    says what each budget means here (``full`` is the paper's setting).
+    ``selection`` names the candidates that an architecture keeps; ``restrict`` gives the part of the space inside some
+    candidates, which keep their numbers; ``topology`` names the edges to choose on; ``scales`` says what each budget
+    means here (``full`` is the paper's setting).
     """
 
     @property
@@ -153,6 +158,7 @@ class SupportsSupernet(Protocol):
     def scales(self) -> Mapping[str, SearchScale]: ...
     def supergraph(self, config: NetworkConfig) -> SuperGraph: ...
     def selection(self, architecture: Architecture) -> Selection: ...
+    def restrict(self, allowed: Selection) -> "SupernetSpace": ...
 
 
 @runtime_checkable
@@ -226,6 +232,30 @@ class Exporter(Protocol):
     def __call__(
         self, network: "torch.nn.Module", images: "torch.Tensor", path: Path, metadata: Mapping[str, str]
     ) -> ExportReport: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work that does not depend on other jobs. ``work`` raises TrainingError where it fails for a reason of its own."""
+
+    name: str
+    work: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job returned, or the sentence that says why it failed."""
+
+    name: str
+    value: Any = None
+    failure: str | None = None
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Runs jobs, wherever; a job that fails does not keep the others from running. Results come in the jobs' order."""
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[JobResult]: ...
 
 
 @dataclass

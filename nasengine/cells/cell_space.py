@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -83,6 +83,10 @@ class CellSpace:
     def enumerate(self) -> Iterator[Architecture]:
         """All architectures, in a fixed order."""
         return (Architecture(self.name, genotype) for genotype in self.topology.enumerate())
+
+    def restrict(self, allowed: Selection) -> "CellSpace":
+        """The part of the space whose architectures keep to ``allowed``; candidates keep their numbers."""
+        return replace(self, topology=replace(self.topology, allowed=allowed))
 
     def supergraph(self, config: NetworkConfig) -> SuperGraph:
         """The network with all candidates in place; equal settings share one graph."""

@@ -8,6 +8,7 @@ from itertools import combinations, product
 
 from nasengine.architecture import CellEdge, CellGenotype
 from nasengine.errors import GenotypeError
+from nasengine.graph.supergraph import Selection
 
 Candidates = tuple[tuple[str, ...], ...]
 
@@ -24,6 +25,7 @@ class CellTopology:
         candidates: for every kind of cell the candidate operations of each edge.
         inputs_per_node: edges that a genotype keeps into each intermediate node; None keeps all.
         search_only: candidates that take part in the search but in no genotype (``none`` in the DARTS spaces).
+        allowed: candidates, by index, that genotypes may have: a part of the space; all of them by default.
     """
 
     num_inputs: int
@@ -31,6 +33,7 @@ class CellTopology:
     candidates: Mapping[str, Candidates]
     inputs_per_node: int | None = None
     search_only: frozenset[str] = frozenset()
+    allowed: Selection | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -53,7 +56,9 @@ class CellTopology:
 
     def selectable(self, kind: str, edge_index: int) -> tuple[str, ...]:
         """Candidates of an edge that a genotype may contain."""
-        return tuple(name for name in self.candidates[kind][edge_index] if name not in self.search_only)
+        names = self.candidates[kind][edge_index]
+        picks = range(len(names)) if self.allowed is None else self.allowed[(kind, edge_index)]
+        return tuple(names[pick] for pick in picks if names[pick] not in self.search_only)
 
     def num_kept(self, target: int) -> int:
         """Edges that a genotype has into a node."""
@@ -87,7 +92,10 @@ class CellTopology:
         return CellEdge(target, source, rng.choice(names))
 
     def mutate(self, genotype: CellGenotype, rng: random.Random) -> CellGenotype:
-        """Change the operation or, where there is a choice, the source of one random edge; never the same genotype."""
+        """Change the operation or, where there is a choice, the source of one random edge.
+
+        Never the same genotype, unless it is the only one.
+        """
         moves: list[tuple[str, CellEdge, int | None]] = []
         for kind in self.kinds:
             for edge in genotype.edges(kind):
@@ -98,6 +106,8 @@ class CellTopology:
         operation_moves = [move for move in moves if move[2] is None]
         source_moves = [move for move in moves if move[2] is not None]
         pools = [pool for pool in (operation_moves, source_moves) if pool]
+        if not pools:
+            return genotype
         kind, edge, source = rng.choice(rng.choice(pools))
         if source is None:
             new = self._draw(kind, edge.source, edge.target, rng, but=edge.operation)

@@ -1,18 +1,21 @@
 """Picking one of several networks by short trainings, the worse half leaving at each round.
 
 Jamieson and Talwalkar, 2016, arXiv 1502.07943. Networks learn from one half of the training images and are compared on
-the other; test images take no part.
+the other; test images take no part. Each leaves with the weights that it was compared with.
 """
 
 from typing import Any
 
-from nasengine.evaluation.accuracy import accuracy
+from nasengine.errors import TrainingError
+from nasengine.evaluation.accuracy import Measurement, measure
 from nasengine.evaluation.network_training import NetworkTraining
 from nasengine.protocols import TaskState
 
 
 class SuccessiveHalving:
     """A task whose steps are epochs of the networks that are still in the race.
+
+    Of networks with equal accuracies the one with the smaller loss is ahead. A network that diverges leaves the race.
 
     Args:
         trainings: one for each network, on the training half; their recipes are as long as all rounds together.
@@ -24,7 +27,8 @@ class SuccessiveHalving:
     def __init__(self, trainings: list[NetworkTraining], epochs: int) -> None:
         self.trainings = trainings
         self.alive = list(range(len(trainings)))
-        self.accuracies: list[dict[int, float]] = []
+        self.failed: dict[int, str] = {}
+        self.rounds: list[dict[int, Measurement]] = []
         self._plan: list[tuple[int, int, int]] = []  # round, place among those alive, epoch
         count, done, number = len(trainings), 0, 0
         while count > 1:
@@ -47,18 +51,27 @@ class SuccessiveHalving:
         """Train one network for an epoch; at the end of a round measure all and drop the worse half."""
         number, place, epoch = self._plan[step]
         index = self.alive[place]
-        metrics = {"network": index, "round": number, **self.trainings[index].run_step(epoch)}
+        metrics: dict[str, Any] = {"network": index, "round": number}
+        if index not in self.failed:
+            try:
+                metrics |= self.trainings[index].run_step(epoch)
+            except TrainingError as fault:
+                self.failed[index] = metrics["failure"] = str(fault)
         if step + 1 == len(self._plan) or self._plan[step + 1][0] > number:
-            metrics["validation_accuracy"] = {str(key): value for key, value in self._end_round().items()}
+            metrics["validation_accuracy"] = {str(key): value.accuracy for key, value in self._end_round().items()}
         return metrics
 
-    def _end_round(self) -> dict[int, float]:
-        measured = {
-            index: accuracy(part.network, part.dataset.validation, part.dataset)
-            for index, part in ((index, self.trainings[index]) for index in self.alive)
-        }
-        self.accuracies.append(measured)
-        ranked = sorted(self.alive, key=lambda index: -measured[index])  # stable: of equal ones the first
+    def _end_round(self) -> dict[int, Measurement]:
+        measured = {}
+        for index in self.alive:
+            part = self.trainings[index]
+            if index not in self.failed:
+                measured[index] = measure(part.network, part.dataset.validation, part.dataset)
+        if not measured:
+            raise TrainingError(f"all networks of the last round diverged; the first: {self.failed[self.alive[0]]}")
+        self.rounds.append(measured)
+        worst = Measurement(-1.0, 0.0)
+        ranked = sorted(self.alive, key=lambda index: _order(measured.get(index, worst)))  # stable
         self.alive = sorted(ranked[: -(-len(ranked) // 2)])
         return measured
 
@@ -66,21 +79,32 @@ class SuccessiveHalving:
         """Index of the network that is left."""
         return self.alive[0]
 
+    def last_measurements(self) -> dict[int, Measurement]:
+        """Of each network, as it was when it left the race."""
+        return {index: value for measured in self.rounds for index, value in measured.items()}
+
     def state(self) -> TaskState:
-        """Networks in the race, and all accuracies."""
+        """All networks, and what was measured; those that have left need their optimizers no more."""
         tensors = {
             f"network{index}/{name}": value
-            for index in self.alive
-            for name, value in self.trainings[index].state().tensors.items()
+            for index, training in enumerate(self.trainings)
+            for name, value in training.state().tensors.items()
+            if index in self.alive or name.startswith("network.")
         }
-        rounds = [{str(key): value for key, value in measured.items()} for measured in self.accuracies]
-        return TaskState(tensors, {"alive": self.alive, "accuracies": rounds})
+        rounds = [{str(key): [value.accuracy, value.loss] for key, value in row.items()} for row in self.rounds]
+        failed = {str(index): reason for index, reason in self.failed.items()}
+        return TaskState(tensors, {"alive": self.alive, "rounds": rounds, "failed": failed})
 
     def load_state(self, state: TaskState) -> None:
         """Go back to a state."""
         self.alive = list(state.values["alive"])
-        self.accuracies = [{int(key): value for key, value in row.items()} for row in state.values["accuracies"]]
-        for index in self.alive:
+        self.rounds = [{int(key): Measurement(*value) for key, value in row.items()} for row in state.values["rounds"]]
+        self.failed = {int(index): reason for index, reason in state.values["failed"].items()}
+        for index, training in enumerate(self.trainings):
             prefix = f"network{index}/"
             own = {name.removeprefix(prefix): v for name, v in state.tensors.items() if name.startswith(prefix)}
-            self.trainings[index].load_state(TaskState(own))
+            training.load_state(TaskState(own))
+
+
+def _order(value: Measurement) -> tuple[float, float]:
+    return -value.accuracy, value.loss

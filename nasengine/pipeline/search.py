@@ -3,8 +3,7 @@
 import hashlib
 import json
 import random
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,17 @@ from nasengine.checkpoint import pack
 from nasengine.data import ImageDataset
 from nasengine.data.batches import normalize
 from nasengine.errors import StoreError
-from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, SuccessiveHalving, accuracy
+from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import ComputationGraph, cost, fingerprint, prune
 from nasengine.network import GraphNetwork
+from nasengine.pipeline.architecture_search import ArchitectureSearch, MakeStrategy
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
-from nasengine.protocols import Exporter, NetworkConfig, Strategy, SupernetSpace, Task, TaskState
+from nasengine.protocols import Exporter, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
-from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
 from nasengine.store import RunStore
-from nasengine.supernet import ArchitectureWeights, Supernet
-from nasengine.supernet.splitting import FewShotTraining, GradientMatching, SplitSchedule
-from nasengine.supernet.training import ArchitectureTraining, DifferentiableTraining, SinglePathTraining
 
 MAX_VERIFIED_IMAGES = 2048
-ORDERS = {"darts-second-order": 2, "darts": 1, "fixed": 0}
 WINNER, BASELINE = "winner", "random_baseline"
 ONNX_NAME = "winner.onnx"
 
@@ -41,7 +36,7 @@ class Parts:
     space: SupernetSpace
     dataset: ImageDataset
     exporter: Exporter
-    make_strategy: Callable[[SupernetSpace, random.Random], Strategy]
+    make_strategy: MakeStrategy
 
 
 class Search:
@@ -60,20 +55,15 @@ class Search:
     store: RunStore
 
     def __init__(self, settings: SearchSettings, parts: Parts, progress: Progress) -> None:
-        self.settings, self.space, self.exporter = settings, parts.space, parts.exporter
-        self.make_strategy, self.progress = parts.make_strategy, progress
+        self.settings, self.space, self.exporter, self.progress = settings, parts.space, parts.exporter, progress
         self.scale = settings.adjust(parts.space.scales[settings.budget])
         reduced = parts.dataset.reduced(
             self.scale.max_train_images, self.scale.max_test_images, self.scale.max_image_size, settings.seed
         )
         self.dataset = reduced.to(torch.device(settings.device))
-        scale, sizes = self.scale, (self.dataset.num_classes, self.dataset.image_shape)
-        self.supernet_config = NetworkConfig(*sizes, scale.supernet_channels, scale.supernet_cells, searching=True)
-        self.final_config = NetworkConfig(
-            *sizes, scale.final_channels, scale.final_cells, auxiliary_head=scale.final.auxiliary_weight > 0
+        self.architecture_search = ArchitectureSearch(
+            settings, self.scale, self.space, self.dataset, parts.make_strategy, progress
         )
-        for config in (self.supernet_config, self.final_config):
-            self.space.supergraph(config)  # fails here where the images are too small
 
     def run(self, store: RunStore) -> dict[str, Any]:
         """Do everything that the store does not have yet.
@@ -84,10 +74,11 @@ class Search:
         self.store = store
         torch.set_num_threads(self.settings.threads)
         self._check_data()
-        winner = self._search()
+        winner = self.architecture_search.run(store)
         networks = {WINNER: self._train(WINNER, winner), BASELINE: self._train(BASELINE, self._baseline(winner))}
         # Only here, after every decision, test images are used for the first time.
         results = {name: self._test(name, *trained) for name, trained in networks.items()}
+        leaves = self._test_leaves()
         exported = self._export_once(networks[WINNER][1])
         summary = {
             "run": str(self.store.folder),
@@ -109,6 +100,8 @@ class Search:
                     event for event in self.store.find("step", task="supernet") if "splits" in event["metrics"]
                 )
             ],
+            "leaves": leaves,
+            "failed_leaves": {str(event["leaf"]): event["reason"] for event in self.store.find("failed-leaf")},
         }
         self.store.write_summary(summary)
         return summary
@@ -130,95 +123,8 @@ class Search:
                 f"{self.dataset.name}; restore them or start a new run"
             )
 
-    # --- search -----------------------------------------------------------------------------------------------------
-
-    def _search(self) -> Architecture:
-        """Train the supernet and select from it."""
-        supernet = Supernet(self.space, self.supernet_config, seed_of(self.settings.seed, "supernet")).to(
-            self.settings.device
-        )
-        if self.settings.splits:
-            return self._few_shot(supernet)
-        make = self._single_path if self.settings.training == "single-path" else self._differentiable
-        training, selection = make(supernet)
-        self._run("supernet", training)
-        self._run("selection", selection)
-        return selection.architecture()
-
-    def _single_path(self, supernet: Supernet) -> tuple[Task, SampledPathSelection]:
-        seed, scale = self.settings.seed, self.scale
-        training = SinglePathTraining(supernet, self.dataset, scale.supernet, seed=seed)
-        evaluator = SharedWeightsEvaluator(supernet, self.dataset, seed=seed)
-        selection = SampledPathSelection(
-            self.space, evaluator, self.make_strategy, num_paths=scale.sampled_paths, seed=seed
-        )
-        return training, selection
-
-    def _differentiable(self, supernet: Supernet) -> tuple[Task, MagnitudeSelection | PerturbationSelection]:
-        settings, scale = self.settings, self.scale
-        alphas = ArchitectureWeights(self.space.topology, seed_of(settings.seed, "alphas")).to(settings.device)
-        architecture = ArchitectureTraining(order=ORDERS[settings.training])
-        training = DifferentiableTraining(
-            supernet, alphas, self.dataset, scale.supernet, architecture=architecture, seed=settings.seed
-        )
-        return training, self._selection(training, settings.seed)
-
-    def _selection(self, training: DifferentiableTraining, seed: int) -> MagnitudeSelection | PerturbationSelection:
-        if self.settings.selection == "magnitude":
-            return MagnitudeSelection(self.space, training.alphas)
-        return PerturbationSelection(
-            self.space,
-            training,
-            self.dataset,
-            tuning_epochs=self.scale.tuning_epochs,
-            batch_size=self.scale.selection_batch_size,
-            seed=seed,
-        )
-
-    def _few_shot(self, supernet: Supernet) -> Architecture:
-        """Split the supernet by gradient matching, select in each leaf, and pick a winner on validation images."""
-        settings, scale = self.settings, self.scale
-        schedule = SplitSchedule(
-            warmup_epochs=scale.warmup_epochs,
-            num_splits=settings.splits,
-            epochs_between=scale.epochs_between_splits,
-            leaf_epochs=scale.leaf_epochs,
-            settings=GradientMatching(max_batches=scale.scoring_batches),
-        )
-        architecture = ArchitectureTraining(order=ORDERS[settings.training])
-        training = FewShotTraining(
-            supernet, self.dataset, scale.supernet, schedule, architecture=architecture, seed=settings.seed
-        )
-        self._run("supernet", training)
-        found: dict[Architecture, None] = {}
-        for index, leaf in enumerate(training.parts):
-            selection = self._selection(leaf, seed_of(settings.seed, "leaf", index))
-            self._run(f"selection-leaf{index}", selection)
-            found[selection.architecture()] = None
-        return self._best_of(list(found))
-
-    def _best_of(self, candidates: list[Architecture]) -> Architecture:
-        """Successive halving of short trainings on one half of the training images, measured on the other."""
-        epochs = SuccessiveHalving.total_epochs(len(candidates), self.scale.halving_epochs)
-        recipe = replace(self.scale.final, epochs=epochs)
-        trainings = [
-            NetworkTraining(
-                f"leaf winner {index}", self._network(architecture), self.dataset, recipe,
-                seed=self.settings.seed, split=self.dataset.train,
-            )
-            for index, architecture in enumerate(candidates)
-        ]  # fmt: skip
-        halving = SuccessiveHalving(trainings, self.scale.halving_epochs)
-        self._run("halving", halving)
-        return candidates[halving.winner()]
-
     def _run(self, name: str, task: Task) -> None:
         run_task(task, name, self.store, self.progress, seed=self.settings.seed)
-
-    def _network(self, architecture: Architecture) -> GraphNetwork:
-        """An untrained network of the final size; all start from the same seed."""
-        graph = self.space.to_graph(architecture, self.final_config)
-        return GraphNetwork(graph, seed_of(self.settings.seed, "final")).to(self.settings.device)
 
     def _baseline(self, winner: Architecture) -> Architecture:
         """A random architecture other than the winner."""
@@ -232,7 +138,7 @@ class Search:
 
     def _train(self, name: str, architecture: Architecture) -> tuple[Architecture, GraphNetwork]:
         """Train from scratch; winner and baseline have the same recipe, images and batches."""
-        network = self._network(architecture)
+        network = self.architecture_search.network(architecture)
         task = NetworkTraining(name, network, self.dataset, self.scale.final, seed=self.settings.seed)
         self._run(name, task)
         return architecture, without_auxiliary(network)
@@ -252,6 +158,28 @@ class Search:
             return {"artifact": weights, "result": result}
 
         return run_once("test", {"network": name}, measure, self.store, self.progress)["result"]
+
+    def _test_leaves(self) -> list[dict[str, Any]]:
+        """What each leaf proposed, with its accuracies when it left the race; the test accuracy is an oracle's view."""
+        part = self.architecture_search
+
+        def work() -> dict[str, Any]:
+            rows: list[dict[str, Any]] = []
+            halving = part.halving
+            if halving is None:
+                return {"leaves": rows}
+            for index, value in sorted(halving.last_measurements().items()):
+                network = halving.trainings[index].network
+                rows.append({
+                    "leaf": part.finalists[index].leaf,
+                    "genotype": self.space.format(part.finalists[index].architecture),
+                    "rounds": sum(index in measured for measured in halving.rounds),
+                    "validation_accuracy": value.accuracy,
+                    "oracle_test_accuracy": accuracy(network, self.dataset.test, self.dataset),
+                })  # fmt: skip
+            return {"leaves": rows}
+
+        return run_once("test", {"network": "leaves"}, work, self.store, self.progress)["leaves"]
 
     def _export_once(self, network: GraphNetwork) -> dict[str, Any]:
         """Export, unless the file that the journal knows is there and unchanged."""

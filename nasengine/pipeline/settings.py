@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nasengine.errors import ConfigError
 from nasengine.protocols import SearchScale
 
+MAX_SPLITS = 6  # 64 leaves of two ways
+
 
 class SearchSettings(BaseModel):
     """Settings of ``nasengine search``.
@@ -20,7 +22,11 @@ class SearchSettings(BaseModel):
         training: how the supernet is trained.
         selection: how an architecture is picked from it.
         strategy: proposes paths for ``sampled-paths``.
-        splits: levels at which the supernet is split by gradient matching; 0 trains one supernet.
+        splits: levels at which the supernet is split; 0 trains one supernet, None takes the budget's number.
+        ways: parts at each split.
+        split_by: gradient matching, or one of the baselines.
+        restart_leaves: leaves begin with new weights rather than inherited ones.
+        preset: a published schedule of splits instead of the budget's.
         device: where it runs.
         threads: of torch on the CPU; a resumed run uses the same number, since the order of additions depends on it.
         learning_rate: overrides the budget's.
@@ -32,10 +38,14 @@ class SearchSettings(BaseModel):
     data: str
     budget: Literal["quick", "standard", "full"] = "standard"
     seed: int = Field(default=0, ge=0, lt=2**63)
-    training: Literal["darts", "darts-second-order", "fixed", "single-path"] = "darts"
+    training: Literal["darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "single-path"] = "darts"
     selection: Literal["perturbation", "magnitude", "sampled-paths"] = "perturbation"
     strategy: str = "random"
-    splits: int = Field(default=0, ge=0, le=6)
+    splits: int | None = Field(default=None, ge=0, le=MAX_SPLITS)
+    ways: int = Field(default=2, ge=2)
+    split_by: Literal["gradient-matching", "random", "exhaustive"] = "gradient-matching"
+    restart_leaves: bool = True
+    preset: Literal["nasbench201", "nasbench201-single-path", "darts"] | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
     learning_rate: float | None = None
@@ -67,8 +77,10 @@ class SearchSettings(BaseModel):
                 f"--training {self.training} with --selection {self.selection}: expected sampled-paths after "
                 "single-path training, and perturbation or magnitude after the others"
             )
-        if self.splits and self.training == "single-path":
-            faults.append("--splits: expected differentiable training of the leaves, got --training single-path")
+        if self.preset is not None and self.splits is not None:
+            faults.append("--preset: expected no --splits beside it, since it has its own; leave one of them out")
+        if self.preset is not None and self.preset.endswith("single-path") != (self.training == "single-path"):
+            faults.append(f"--preset {self.preset}: expected a preset made for --training {self.training}")
         if self.selection == "magnitude" and self.training == "fixed":
             faults.append("--selection magnitude: expected trained architecture weights, got --training fixed")
         if self.learning_rate is not None and not 0 < self.learning_rate < 10:

@@ -61,7 +61,7 @@ def _draw_result(axis: Any, summary: dict[str, Any]) -> None:
 
 
 def _draw_decisions(axis: Any, events: Sequence[Event]) -> None:
-    """How much accuracy the supernet loses without each candidate; the one that was kept is filled."""
+    """How much more each candidate is missed than the least missed one of its edge; the one that was kept is red."""
     decisions = [
         decision
         for event in events
@@ -75,12 +75,13 @@ def _draw_decisions(axis: Any, events: Sequence[Event]) -> None:
         return
     decisions.sort(key=lambda decision: (decision["kind"], decision["edge"][1], decision["edge"][0]), reverse=True)
     for row, decision in enumerate(decisions):
-        for operation, drop in decision["accuracy_drop"].items():
+        least = min(decision["damage_without"].values(), default=0.0)
+        for operation, damage in decision["damage_without"].items():
             kept = operation == decision["kept"]
-            axis.plot(drop, row, "o", color="#d62728" if kept else "#999999", markersize=5 if kept else 3)
+            axis.plot(damage - least, row, "o", color="#d62728" if kept else "#999999", markersize=5 if kept else 3)
     labels = [
         f"{decision['kind']} {decision['edge'][0]}-{decision['edge'][1]}  {decision['kept']}" for decision in decisions
     ]
     axis.set_yticks(range(len(labels)), labels, fontsize=7 if len(labels) > 12 else 9)
-    axis.set(xlabel="accuracy lost without the operation", title="selection (red: kept)")
+    axis.set(xlabel="extra loss without the operation", title="selection (red: kept)")
     axis.axvline(0, color="#cccccc", lw=0.8)

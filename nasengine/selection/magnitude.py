@@ -26,7 +26,7 @@ class MagnitudeSelection:
     def run_step(self, step: int) -> dict[str, Any]:
         """Read the weights; the metrics list those of every edge."""
         topology = self.space.topology
-        weights = {kind: rows.detach().cpu().tolist() for kind, rows in self.alphas.softmax().items()}
+        weights = {kind: rows.detach().cpu().tolist() for kind, rows in self.alphas.mean().items()}
         genotype = CellGenotype.of(**{kind: _strongest(topology, kind, weights[kind]) for kind in topology.kinds})
         self._chosen = self.space.format(Architecture(self.space.name, genotype))
         return {"weights": weights}

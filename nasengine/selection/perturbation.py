@@ -2,28 +2,34 @@
 
 Wang, Cheng, Chen, Tang and Hsieh, 2021, arXiv 2108.04392 ("Rethinking Architecture Selection in Differentiable NAS"),
 algorithm 1. First every edge is given its operation (operation projection), then every node its input edges (topology
-projection), in random order, with some training in between. Deviations from the released code, each for a reason: a
+projection), in random order, with some training in between. Deviations from the released code, each for a reason:
+batches are compared in pairs and only as long as that is needed; of equally damaging operations the first is kept; a
 score leaves the running statistics of batch norms as they were; edges that were already removed from a node stay
 removed while its next edge is scored; there is no training after the last decision, since nothing depends on it.
 """
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from nasengine.architecture import Architecture, CellEdge, CellGenotype
-from nasengine.data import ImageDataset, evaluation_batches
+from nasengine.data import ImageDataset, batches
+from nasengine.data.batches import Batch
 from nasengine.graph.supergraph import ChoiceKey
 from nasengine.optimization import set_learning_rate
 from nasengine.protocols import SupernetSpace, TaskState
-from nasengine.randomness import seed_of
+from nasengine.randomness import seed_of, seeded_generator
+from nasengine.selection.comparison import Comparison, Stopping, compare
 from nasengine.supernet.choice import Mixture
 from nasengine.supernet.training.batch_norm import kept_statistics
 from nasengine.supernet.training.differentiable import DifferentiableTraining
 
 TUNING_RATE_SHARE = 0.1
+Criterion = Literal["accuracy", "loss"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +46,12 @@ class PerturbationSelection:
     Args:
         space: the search space.
         training: the trained supernet with its architecture weights; tuned in place.
-        dataset: candidates are compared on all images of ``validation``.
+        dataset: candidates are compared on images of ``validation``.
         tuning_epochs: epochs of training after each decision.
         batch_size: images in a batch while comparing.
         seed: of the run; gives the order of edges and nodes.
+        criterion: what removing a candidate damages: accuracy, or the loss; both are in the released code.
+        stopping: when a comparison stops looking at images; ``Stopping(None)`` looks at all of them, as the paper does.
     """
 
     name = "selection"
@@ -57,7 +65,11 @@ class PerturbationSelection:
         tuning_epochs: int,
         batch_size: int,
         seed: int,
+        criterion: Criterion = "loss",
+        stopping: Stopping | None = None,
     ) -> None:
+        self.criterion, self.stopping = criterion, stopping or Stopping()
+        self.num_passes = 0.0
         self.space, self.training, self.dataset = space, training, dataset
         self.tuning_epochs, self.batch_size, self.seed = tuning_epochs, batch_size, seed
         topology = space.topology
@@ -115,18 +127,14 @@ class PerturbationSelection:
         ]
         if len(allowed) == 1:  # an edge of a leaf that was split until one candidate was left
             self.decided[(kind, index)] = allowed[0]
-            return report | {"accuracy_without": {}, "accuracy_drop": {}, "kept": names[allowed[0]]}
-        reference = self._accuracy(self._mixture(True))
-        scores = {pick: self._accuracy(self._mixture(True, without=((kind, index), pick))) for pick in allowed}
-        winner = min(allowed, key=lambda pick: scores[pick])  # of equal scores the first
-        self.decided[(kind, index)] = winner
-        report |= {
-            "reference_accuracy": reference,
-            "accuracy_without": {names[pick]: score for pick, score in scores.items()},
-            "accuracy_drop": {names[pick]: reference - score for pick, score in scores.items()},
-            "kept": names[winner],
+            return report | {"damage_without": {}, "passes": 0.0, "kept": names[allowed[0]]}
+        found = self._compare({pick: self._mixture(True, without=((kind, index), pick)) for pick in allowed}, most=True)
+        self.decided[(kind, index)] = found.chosen
+        return report | {
+            "damage_without": {names[pick]: value for pick, value in found.damage.items()},
+            "passes": found.num_passes,
+            "kept": names[found.chosen],
         }
-        return report
 
     def _decide_node(self, kind: str, number: int) -> dict[str, Any]:
         topology = self.space.topology
@@ -134,16 +142,15 @@ class PerturbationSelection:
         remaining = [topology.edge_index(source, target) for source in range(target)]
         rounds = []
         while len(remaining) > topology.num_kept(target):
-            reference = self._accuracy(self._mixture(True))
-            scores = {index: self._accuracy(self._mixture(True, dropped={(kind, index)})) for index in remaining}
-            loser = max(reversed(remaining), key=lambda index: scores[index])  # of equal scores the last
-            remaining.remove(loser)
-            self.removed.add((kind, loser))
+            found = self._compare(
+                {index: self._mixture(True, dropped={(kind, index)}) for index in remaining}, most=False
+            )
+            remaining.remove(found.chosen)
+            self.removed.add((kind, found.chosen))
             rounds.append({
-                "reference_accuracy": reference,
-                "accuracy_without": {str(topology.edges[index][0]): score for index, score in scores.items()},
-                "accuracy_drop": {str(topology.edges[index][0]): reference - s for index, s in scores.items()},
-                "removed": topology.edges[loser][0],
+                "damage_without": {str(topology.edges[index][0]): value for index, value in found.damage.items()},
+                "passes": found.num_passes,
+                "removed": topology.edges[found.chosen][0],
             })  # fmt: skip
         return {"kind": kind, "node": target, "rounds": rounds, "kept": [topology.edges[i][0] for i in remaining]}
 
@@ -170,13 +177,19 @@ class PerturbationSelection:
         return self.training.alphas.mixture(self.decided, active, detach=detach)
 
     @torch.no_grad()
-    def _accuracy(self, mixture: Mixture) -> float:
-        """Share of validation images that the supernet gets right, with batch statistics in its batch norms."""
-        supernet = self.training.supernet
-        correct = 0
-        for images, labels in evaluation_batches(self.dataset.validation, self.dataset, self.batch_size):
-            correct += int((supernet(images, mixture).argmax(1) == labels).sum())
-        return correct / len(self.dataset.validation)
+    def _compare(self, mixtures: dict[int, Mixture], *, most: bool) -> Comparison[int]:
+        """Compare changes of the supernet on validation images, with batch statistics in its batch norms."""
+
+        def damage(change: int, batch: Batch) -> Tensor:
+            logits = self.training.supernet(batch[0], mixtures[change])
+            if self.criterion == "loss":
+                return F.cross_entropy(logits, batch[1], reduction="none")
+            return (logits.argmax(1) != batch[1]).float()
+
+        feed = batches(self.dataset.validation, self.dataset, self.batch_size, seeded_generator(self.seed, "compared"))
+        found = compare(list(mixtures), feed, len(self.dataset.validation), damage, most=most, stopping=self.stopping)
+        self.num_passes += found.num_passes
+        return found
 
     # --- state ------------------------------------------------------------------------------------------------------
 

@@ -53,7 +53,12 @@ class SampledPathSelection:
 
     def architecture(self) -> Architecture:
         """The best path so far; of equal ones the first."""
-        return self.space.parse(max(self.history, key=lambda entry: entry[1])[0])
+        return self.best(1)[0]
+
+    def best(self, count: int) -> list[Architecture]:
+        """The best different paths so far, best first; of equal ones the first."""
+        ranked = sorted(self.history, key=lambda entry: -entry[1])  # stable
+        return [self.space.parse(text) for text in list(dict.fromkeys(text for text, _ in ranked))[:count]]
 
     def state(self) -> TaskState:
         """All paths and their accuracies."""

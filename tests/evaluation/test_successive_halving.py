@@ -36,12 +36,12 @@ def test_the_better_network_wins_and_the_race_resumes_bit_for_bit():
     for step in range(7, whole.num_steps):
         whole.run_step(step)
     assert whole.winner() == 1
-    assert [len(measured) for measured in whole.accuracies] == [3, 2]
+    assert [len(measured) for measured in whole.rounds] == [3, 2]
     other = make()
     other.load_state(middle)
     for step in range(7, other.num_steps):
         other.run_step(step)
-    assert other.accuracies == whole.accuracies
+    assert other.rounds == whole.rounds
     expected = whole.state().tensors
     assert all(torch.equal(value, expected[name]) for name, value in other.state().tensors.items())
 

@@ -6,10 +6,13 @@ import random
 import pytest
 import torch
 
+from nasengine.data import batches
+from nasengine.data.batches import normalize
 from nasengine.protocols import NetworkConfig, TrainingRecipe
-from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
+from nasengine.randomness import seeded_generator
+from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection, Stopping
 from nasengine.strategies import RandomStrategy, RegularizedEvolution
-from nasengine.supernet import ArchitectureWeights, Supernet
+from nasengine.supernet import ArchitectureWeights, Mixture, Supernet
 from nasengine.supernet.training import ArchitectureTraining, DifferentiableTraining
 from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201
@@ -34,8 +37,8 @@ def trained(space, dataset, epochs=4, cells=1) -> DifferentiableTraining:
     return training
 
 
-def select(space, training, dataset, tuning=0, seed=0) -> PerturbationSelection:
-    return PerturbationSelection(space, training, dataset, tuning_epochs=tuning, batch_size=64, seed=seed)
+def select(space, training, dataset, tuning=0, seed=0, **options) -> PerturbationSelection:
+    return PerturbationSelection(space, training, dataset, tuning_epochs=tuning, batch_size=64, seed=seed, **options)
 
 
 def test_magnitude_keeps_the_heaviest_operation_of_each_edge():
@@ -71,54 +74,59 @@ class Planted(Supernet):
     needed = {0: 3, 1: 1, 2: 2, 3: 0, 4: 4, 5: 3}
 
     def forward(self, x, choice):
+        images, labels = PLANTED
+        index = (x[:, None] - images[None]).abs().flatten(2).sum(2).argmin(1)
         penalty = 0.0
         for (_, edge), picks in self.active_of(choice).items():
             if self.needed[edge] not in picks:
                 penalty += 0.1
-        right = torch.linspace(0, 1, len(x)) >= penalty
-        labels = PLANTED_LABELS[: len(x)]
-        answers = torch.where(right, labels, (labels + 1) % 4)
+        right = index / len(images) >= penalty
+        answers = torch.where(right, labels[index], (labels[index] + 1) % 4)
         return torch.nn.functional.one_hot(answers, 4).float()
 
 
-PLANTED_LABELS = torch.zeros(0, dtype=torch.long)
+PLANTED = (torch.zeros(0), torch.zeros(0, dtype=torch.long))
 
 
-def test_perturbation_finds_planted_operations(dataset):
-    global PLANTED_LABELS
-    PLANTED_LABELS = dataset.validation.labels
+@pytest.mark.parametrize("criterion", ["accuracy", "loss"])
+@pytest.mark.parametrize("stopping", [Stopping(None), Stopping(3.0)])
+def test_perturbation_finds_planted_operations(dataset, criterion, stopping):
+    global PLANTED
+    PLANTED = (normalize(dataset.validation.images, dataset), dataset.validation.labels)
     training = trained(NASBENCH201, dataset, epochs=0)
     training.supernet = Planted(NASBENCH201, training.supernet.config)
-    selection = select(NASBENCH201, training, dataset)
+    selection = select(NASBENCH201, training, dataset, criterion=criterion, stopping=stopping)
     reports = [selection.run_step(step)["decisions"][0] for step in range(selection.num_steps)]
     names = NASBENCH201.topology.candidates["cell"]
     assert selection.decided == {("cell", edge): pick for edge, pick in Planted.needed.items()}
     for report in reports:
         edge = NASBENCH201.topology.edge_index(*report["edge"])
         best = names[edge][Planted.needed[edge]]
-        assert report["kept"] == best == max(report["accuracy_drop"], key=report["accuracy_drop"].get)
-        assert set(report["accuracy_drop"]) == set(names[edge])
+        assert report["kept"] == best == max(report["damage_without"], key=report["damage_without"].get)
+        assert set(report["damage_without"]) == set(names[edge])
 
 
-def test_perturbation_compares_what_the_supernet_says(dataset):
+@pytest.mark.parametrize("criterion", ["accuracy", "loss"])
+def test_perturbation_compares_what_the_supernet_says(dataset, criterion):
     """The first decision, recomputed by hand: weights of one operation set to zero, nothing else changed."""
     training = trained(NASBENCH201, dataset)
-    selection = select(NASBENCH201, training, dataset)
+    selection = select(NASBENCH201, training, dataset, criterion=criterion, stopping=Stopping(None))
     before = copy.deepcopy(training.supernet.state_dict())
     report = selection.run_step(0)["decisions"][0]
     edge = NASBENCH201.topology.edge_index(*report["edge"])
     supernet = training.supernet.train()
-    weights = training.alphas.softmax()["cell"].detach()
+    weights = training.alphas.mean()["cell"].detach()
     for pick, name in enumerate(NASBENCH201.topology.candidates["cell"][edge]):
-        from nasengine.data import evaluation_batches
-        from nasengine.supernet import Mixture
-
         changed = weights.clone()
         changed[edge, pick] = 0.0
-        correct = 0
-        for images, labels in evaluation_batches(dataset.validation, dataset, 64):
-            correct += int((supernet(images, Mixture({"cell": changed})).argmax(1) == labels).sum())
-        assert report["accuracy_without"][name] == pytest.approx(correct / len(dataset.validation))
+        wrong, loss = 0, 0.0
+        for images, labels in batches(dataset.validation, dataset, 64, seeded_generator(0, "compared")):
+            scores = supernet(images, Mixture({"cell": changed})).detach()
+            wrong += int((scores.argmax(1) != labels).sum())
+            loss += float(torch.nn.functional.cross_entropy(scores, labels, reduction="sum"))
+        expected = {"accuracy": wrong, "loss": loss}[criterion] / len(dataset.validation)
+        assert report["damage_without"][name] == pytest.approx(expected, rel=1e-5)
+    assert report["passes"] == 5.0
     supernet.load_state_dict(before)
 
 
@@ -132,13 +140,13 @@ def test_darts_selection_keeps_two_edges_a_node_and_reports_why(dataset):
     nodes = [report for report in reports if "node" in report]
     assert len(edges) == 28
     assert sorted(report["node"] for report in nodes) == [3, 3, 4, 4, 5, 5]
-    assert all("none" not in report["accuracy_drop"] for report in edges)
+    assert all("none" not in report["damage_without"] for report in edges)
     for report in nodes:
         assert len(report["kept"]) == 2
         assert len(report["rounds"]) == report["node"] - 2
         for step in report["rounds"]:
-            drops = step["accuracy_drop"]
-            assert drops[str(step["removed"])] == min(drops.values())
+            damage = step["damage_without"]
+            assert damage[str(step["removed"])] == min(damage.values())
 
 
 def test_darts_selection_resumes_bit_for_bit_between_two_nodes(dataset):

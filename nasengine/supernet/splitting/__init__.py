@@ -1,17 +1,20 @@
 """Splitting a supernet where candidate operations disagree about the weights that they share."""
 
-from nasengine.supernet.splitting.few_shot import FewShotTraining, SplitSchedule
-from nasengine.supernet.splitting.gradient_matching import EdgeScore, GradientMatching, score_edge
+from nasengine.supernet.splitting.few_shot import PRESETS, SplitBy, SplitSchedule, SplitTraining
+from nasengine.supernet.splitting.gradient_matching import EdgeScore, GradientMatching, best_edge, score_edges
 from nasengine.supernet.splitting.partition import Partition, best_partition, normalized_cut, within_group_sum
 
 __all__ = [
+    "PRESETS",
     "EdgeScore",
-    "FewShotTraining",
     "GradientMatching",
     "Partition",
+    "SplitBy",
     "SplitSchedule",
+    "SplitTraining",
+    "best_edge",
     "best_partition",
     "normalized_cut",
-    "score_edge",
+    "score_edges",
     "within_group_sum",
 ]

@@ -1,57 +1,82 @@
-"""Few-shot supernets: train one supernet, split it where its candidates disagree, train the parts by themselves.
+"""Few-shot supernets: train one supernet, split it where its candidates disagree, hand out the parts as leaves.
 
-Hu et al., 2022, arXiv 2203.15207, section 3.3. Architecture weights stay equal until the last split. Edges of all kinds
-of cells may be split, each part where its own candidates disagree most.
+Hu et al., 2022, arXiv 2203.15207, section 3.3. Architecture weights stay equal while splitting. Edges of all kinds of
+cells may be split, each part where its own candidates disagree most. Two baselines differ in where they split and how:
+at random, or exhaustively into single candidates (Zhao et al., 2021, arXiv 2006.06863).
 """
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from nasengine.data import ImageDataset, batches
 from nasengine.data.batches import Batch
 from nasengine.errors import ConfigError
-from nasengine.graph.supergraph import ChoiceKey, Selection
-from nasengine.optimization import cosine
+from nasengine.graph.supergraph import Selection
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
 from nasengine.supernet.architecture_weights import ArchitectureWeights
-from nasengine.supernet.splitting.gradient_matching import EdgeScore, GradientMatching, score_edge
-from nasengine.supernet.splitting.partition import Partition
+from nasengine.supernet.choice import Mixture
+from nasengine.supernet.splitting.gradient_matching import EdgeScore, GradientMatching, best_edge, score_edges
+from nasengine.supernet.splitting.partition import Partition, within_group_sum
 from nasengine.supernet.supernet import Supernet
 from nasengine.supernet.training.differentiable import ArchitectureTraining, DifferentiableTraining
+from nasengine.supernet.training.single_path import SinglePathTraining
+
+SplitBy = Literal["gradient-matching", "random", "exhaustive"]
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSchedule:
-    """When a supernet is split and how long its parts are trained.
+    """When a supernet is split, and how.
 
     Args:
         warmup_epochs: before the first split.
         num_splits: levels; each splits every part, so that ``ways ** num_splits`` leaves come out.
-        ways: groups at each split.
+        ways: groups at each split; ``exhaustive`` makes one of each candidate instead.
         epochs_between: of every part after each split but the last.
-        leaf_epochs: of every leaf after the last split, architecture weights included.
+        leaf_epochs: of every leaf after the last split, architecture weights included; a task of its own.
         restart: leaves begin with new weights rather than inherited ones, as the paper does after the last split.
+        by: by gradient matching, or one of the baselines: a random edge and random groups of equal size, or a random
+            edge and all its candidates.
+        split_again: edges that a part has already split may be split once more; the paper leaves them alone.
+        single_path: train and score on one sampled path a batch rather than on the mixture of all.
         settings: of the score.
     """
 
     warmup_epochs: int
     num_splits: int
-    leaf_epochs: int
     ways: int = 2
     epochs_between: int = 1
+    leaf_epochs: int = 1
     restart: bool = True
+    by: SplitBy = "gradient-matching"
+    split_again: bool = True
+    single_path: bool = False
     settings: GradientMatching = field(default_factory=GradientMatching)
+
+
+_AS_PUBLISHED = GradientMatching(max_batches=100, stability=None, criterion=within_group_sum)
+PRESETS: Mapping[str, SplitSchedule] = {
+    "nasbench201": SplitSchedule(15, 2, epochs_between=15, leaf_epochs=30, split_again=False, settings=_AS_PUBLISHED),
+    "nasbench201-single-path": SplitSchedule(
+        20, 2, epochs_between=20, leaf_epochs=50, split_again=False, single_path=True, settings=_AS_PUBLISHED
+    ),
+    "darts": SplitSchedule(
+        2, 3, epochs_between=2, leaf_epochs=15, split_again=False, settings=replace(_AS_PUBLISHED, hard=False)
+    ),
+}
+"""Schedules of the paper's runs, with its number of batches and its objective. Unlike in its code, edges of reduction
+cells take part, and the edge with the smallest objective is split in every space."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Epoch:
     part: int
     number: int
-    is_leaf: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,110 +84,133 @@ class _Split:
     level: int
 
 
-class FewShotTraining:
-    """Training of a supernet and its parts as a task; its steps are epochs and levels of splits.
+class SplitTraining:
+    """Training of a supernet and its parts up to the last split, as a task; its steps are epochs and levels of splits.
 
     Args:
         supernet: the whole, trained during the warm-up.
-        dataset: weights learn from ``train``, architecture weights of leaves from ``validation``.
+        dataset: weights learn from ``train``.
         recipe: training of the weights; its number of epochs is not used.
-        schedule: when to split.
-        architecture: training of the leaves' architecture weights.
+        schedule: when and how to split.
         seed: of the run.
 
     Raises:
-        ConfigError: more splits than edges that can be split, or ways for which no edge has enough candidates.
+        ConfigError: nothing can be split, more splits than edges that can be split, or more ways than candidates.
     """
 
     name = "supernet"
 
     def __init__(
-        self,
-        supernet: Supernet,
-        dataset: ImageDataset,
-        recipe: TrainingRecipe,
-        schedule: SplitSchedule,
-        *,
-        architecture: ArchitectureTraining,
-        seed: int,
+        self, supernet: Supernet, dataset: ImageDataset, recipe: TrainingRecipe, schedule: SplitSchedule, *, seed: int
     ) -> None:
-        self.dataset, self.recipe, self.schedule = dataset, recipe, schedule
-        self.architecture, self.seed = architecture, seed
-        splittable = splittable_edges(supernet, schedule.ways)
-        if len(splittable) < schedule.num_splits:
-            raise ConfigError(
-                f"--splits: expected at most {len(splittable)}, the edges with {schedule.ways} or more candidates, "
-                f"got {schedule.num_splits}"
-            )
+        self.dataset, self.recipe, self.schedule, self.seed = dataset, recipe, schedule, seed
+        _check(supernet, schedule)
         self.partitions: list[list[Partition]] = []
-        self._plan = list(self._steps())
-        self.parts = [self._training(supernet, is_leaf=False, index=0)]
+        self._plan: list[_Epoch | _Split] | None = None
+        self.supernets = [supernet]
+        self._root = supernet
+        self._start_parts()
 
     @property
     def num_steps(self) -> int:
         """Epochs and levels of splits."""
-        return len(self._plan)
+        return len(self._steps())
+
+    @property
+    def leaves(self) -> list[Supernet]:
+        """What the last split made; they cover the space and share no choice on the edges that were split."""
+        return self.supernets
 
     def run_step(self, step: int) -> dict[str, Any]:
         """Train one part for an epoch, or split all parts."""
-        entry = self._plan[step]
+        entry = self._steps()[step]
         if isinstance(entry, _Split):
             return {"splits": self._split(entry.level)}
-        part = self.parts[entry.part]
-        rate = cosine(part.recipe, entry.number)
-        loss = part.epoch(lambda detach: part.alphas.mixture(detach=detach), rate, (self.name, step))
-        return {"loss": loss, "part": entry.part, "learning_rate": rate}
+        return {"part": entry.part, **self.parts[entry.part].run_step(entry.number)}
 
-    def _steps(self) -> Iterator[_Epoch | _Split]:
-        schedule = self.schedule
-        yield from (_Epoch(0, number, False) for number in range(schedule.warmup_epochs))
-        for level in range(schedule.num_splits):
-            yield _Split(level)
-            is_leaf = level == schedule.num_splits - 1
-            count = schedule.leaf_epochs if is_leaf else schedule.epochs_between
-            before = schedule.warmup_epochs + level * schedule.epochs_between
-            for part in range(schedule.ways ** (level + 1)):
-                yield from (_Epoch(part, number if is_leaf else before + number, is_leaf) for number in range(count))
+    def _steps(self) -> list[_Epoch | _Split]:
+        """The plan; an exhaustive split makes as many parts as its edge has candidates, assumed the same everywhere."""
+        if self._plan is None:
+            self._plan = list(_plan(self.schedule, _num_groups(self._root, self.schedule)))
+        return self._plan
 
-    def _training(self, supernet: Supernet, *, is_leaf: bool, index: int) -> DifferentiableTraining:
-        """A part with new architecture weights; before the last split they stay equal."""
-        schedule = self.schedule
-        shared = schedule.warmup_epochs + schedule.epochs_between * max(0, schedule.num_splits - 1)
-        recipe = replace(self.recipe, epochs=max(1, schedule.leaf_epochs if is_leaf else shared))
-        seed = seed_of(self.seed, "alphas", is_leaf, index)
-        alphas = ArchitectureWeights(supernet.space.topology, seed, supernet.allowed)
-        architecture = self.architecture if is_leaf else replace(self.architecture, order=0)
-        device = next(supernet.parameters()).device
+    def _start_parts(self) -> None:
+        """One training for each part; none after the last split, when leaves are trained by themselves."""
+        level, schedule = len(self.partitions), self.schedule
+        if level == schedule.num_splits > 0:
+            self.parts = []
+            return
+        recipe = replace(
+            self.recipe, epochs=max(1, schedule.warmup_epochs + schedule.epochs_between * (schedule.num_splits - 1))
+        )
+        self.parts = [self._training(part, recipe, level, index) for index, part in enumerate(self.supernets)]
+
+    def _training(
+        self, supernet: Supernet, recipe: TrainingRecipe, level: int, index: int
+    ) -> DifferentiableTraining | SinglePathTraining:
+        seed = seed_of(self.seed, "part", level, index)
+        if self.schedule.single_path:
+            return SinglePathTraining(supernet, self.dataset, recipe, seed=seed)
+        architecture = ArchitectureTraining(order=0)
         return DifferentiableTraining(
-            supernet, alphas.to(device), self.dataset, recipe, architecture=architecture, seed=seed_of(self.seed, index)
+            supernet, _equal_weights(supernet), self.dataset, recipe, architecture=architecture, seed=seed
         )
 
     # --- splitting --------------------------------------------------------------------------------------------------
 
     def _split(self, level: int) -> list[dict[str, Any]]:
-        """Split every part where its candidates disagree most; returns what was measured."""
-        is_last = level == self.schedule.num_splits - 1
+        """Split every part; returns what was measured."""
         reports, chosen = [], []
         children: list[Supernet] = []
-        for index, part in enumerate(self.parts):
-            scores = [
-                self._score(part, key, level, index) for key in splittable_edges(part.supernet, self.schedule.ways)
-            ]
-            best = min(scores, key=lambda score: score.value)
-            partition = Partition(best.key, best.picks())
+        is_last = level == self.schedule.num_splits - 1
+        for index, part in enumerate(self.supernets):
+            partition, report = self._divide(part, level, index)
             chosen.append(partition)
-            reports.append(_report(part.supernet, scores, best))
-            children.extend(self._child(part, mask, is_last) for mask in _masks(part.supernet, partition))
+            reports.append(report)
+            children.extend(self._child(part, mask, is_last) for mask in _masks(part, partition))
         self.partitions.append(chosen)
-        self.parts = [self._training(child, is_leaf=is_last, index=index) for index, child in enumerate(children)]
+        self.supernets = children
+        self._start_parts()
         return reports
 
-    def _score(self, part: DifferentiableTraining, key: ChoiceKey, level: int, index: int) -> EdgeScore:
-        mixture = part.alphas.mixture(active=_selectable(part.supernet), detach=True)
-        feed = self._random_batches(seed_of(self.seed, "splitting", level, index))
-        return score_edge(
-            part.supernet, key, mixture, feed, num_groups=self.schedule.ways, settings=self.schedule.settings
-        )
+    def _divide(self, part: Supernet, level: int, index: int) -> tuple[Partition, dict[str, Any]]:
+        """The partition of one part, and how it came about."""
+        schedule = self.schedule
+        edges = splittable_edges(part, schedule.ways, split_again=schedule.split_again)
+        if schedule.by == "gradient-matching":
+            scores = score_edges(
+                part,
+                edges,
+                self._mixtures(part, level, index),
+                self._random_batches(seed_of(self.seed, "splitting", level, index)),
+                num_groups=schedule.ways,
+                settings=schedule.settings,
+            )
+            best = best_edge(scores)
+            return Partition(best.key, best.picks()), _report(part, Partition(best.key, best.picks()), scores, best)
+        rng = random.Random(seed_of(self.seed, "splitting", level, index))
+        key = rng.choice(list(edges))
+        picks = list(edges[key])
+        groups = [[pick] for pick in picks]
+        if schedule.by == "random":
+            rng.shuffle(picks)
+            groups = [sorted(picks[place :: schedule.ways]) for place in range(schedule.ways)]
+        partition = Partition(key, tuple(sorted(map(tuple, groups))))
+        return partition, _report(part, partition)
+
+    def _mixtures(self, part: Supernet, level: int, index: int) -> Iterator[Mixture]:
+        """What the edges that are not scored compute: the mixture of equal weights, or one path for each batch."""
+        if not self.schedule.single_path:
+            mixture = _equal_weights(part).mixture(detach=True)
+            while True:
+                yield mixture
+        device = next(part.parameters()).device
+        paths = part.space.restrict(part.allowed)
+        rng = random.Random(seed_of(self.seed, "contexts", level, index))
+        candidates = part.space.topology.candidates
+        ones = {kind: torch.ones(len(edges), max(map(len, edges)), device=device) for kind, edges in candidates.items()}
+        while True:
+            yield Mixture(ones, part.space.selection(paths.sample(rng)))
 
     def _random_batches(self, seed: int) -> Iterator[Batch]:
         """Training batches without end; all edges of a part see the same ones."""
@@ -174,53 +222,121 @@ class FewShotTraining:
             )
             number += 1
 
-    def _child(self, part: DifferentiableTraining, mask: Selection, is_last: bool) -> Supernet:
+    def _child(self, parent: Supernet, mask: Selection, is_last: bool) -> Supernet:
         if not (is_last and self.schedule.restart):
-            return part.supernet.restrict(mask)
-        parent = part.supernet
+            return parent.restrict(mask)
         device = next(parent.parameters()).device
         return Supernet(parent.space, parent.config, seed_of(self.seed, "leaf", str(mask)), mask).to(device)
 
     # --- state ------------------------------------------------------------------------------------------------------
 
     def state(self) -> TaskState:
-        """All parts, and how they came about."""
+        """How the parts came about, and their weights; leaves that start anew have none worth keeping."""
         tensors: dict[str, torch.Tensor] = {}
         for index, part in enumerate(self.parts):
             tensors |= {f"part{index}/{name}": value for name, value in part.state().tensors.items()}
+        if not self.parts and not self.schedule.restart:
+            for index, leaf in enumerate(self.supernets):
+                tensors |= {f"leaf{index}/{name}": value for name, value in leaf.state_dict().items()}
         levels = [[[*split.key, split.groups] for split in level] for level in self.partitions]
         return TaskState(tensors, {"partitions": levels})
 
     def load_state(self, state: TaskState) -> None:
         """Go back to a state: the splits are replayed, then every part takes its weights."""
-        root = self.parts[0].supernet
-        supernets = [root]
-        self.partitions = []
-        for level in state.values["partitions"]:
+        self.partitions, self.supernets = [], [self._root]
+        for number, level in enumerate(state.values["partitions"]):
             chosen = [Partition((kind, edge), tuple(map(tuple, groups))) for kind, edge, groups in level]
+            pairs = list(zip(self.supernets, chosen, strict=True))
+            is_last = number == self.schedule.num_splits - 1
+            self.supernets = [
+                self._child(whole, mask, is_last) for whole, part in pairs for mask in _masks(whole, part)
+            ]
             self.partitions.append(chosen)
-            pairs = zip(supernets, chosen, strict=True)
-            supernets = [whole.restrict(mask) for whole, partition in pairs for mask in _masks(whole, partition)]
-        is_leaf = len(self.partitions) == self.schedule.num_splits > 0
-        self.parts = [self._training(part, is_leaf=is_leaf, index=index) for index, part in enumerate(supernets)]
+        self._start_parts()
         for index, part in enumerate(self.parts):
-            prefix = f"part{index}/"
-            own = {name.removeprefix(prefix): v for name, v in state.tensors.items() if name.startswith(prefix)}
-            part.load_state(TaskState(own))
+            part.load_state(TaskState(_under(state, f"part{index}/")))
+        if not self.parts and not self.schedule.restart:
+            for index, leaf in enumerate(self.supernets):
+                leaf.load_state_dict(_under(state, f"leaf{index}/"))
 
 
-def _selectable(supernet: Supernet) -> dict[ChoiceKey, tuple[int, ...]]:
-    """Candidates that a genotype may contain; ``none`` of the DARTS spaces belongs to no group."""
+def _under(state: TaskState, prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.tensors.items() if name.startswith(prefix)}
+
+
+def _plan(schedule: SplitSchedule, num_groups: int) -> Iterator[_Epoch | _Split]:
+    yield from (_Epoch(0, number) for number in range(schedule.warmup_epochs))
+    for level in range(schedule.num_splits):
+        yield _Split(level)
+        if level == schedule.num_splits - 1:
+            return
+        before = schedule.warmup_epochs + level * schedule.epochs_between
+        for part in range(num_groups ** (level + 1)):
+            yield from (_Epoch(part, before + number) for number in range(schedule.epochs_between))
+
+
+def _check(supernet: Supernet, schedule: SplitSchedule) -> None:
+    """Refuse schedules that cannot be carried out, before anything is trained."""
+    name, counts = supernet.space.name, [len(picks) for picks in _selectable(supernet).values()]
+    if schedule.num_splits < 1:
+        raise ConfigError(f"--splits: expected at least 1 to split a supernet, got {schedule.num_splits}")
+    if max(counts, default=0) < 2:
+        raise ConfigError(f"--splits: expected a space with an edge of 2 or more candidates, got {name} with none")
+    if not 2 <= schedule.ways <= max(counts):
+        raise ConfigError(
+            f"--ways: expected 2 to {max(counts)}, the most candidates that an edge of {name} has, got {schedule.ways}"
+        )
+    splittable = len(splittable_edges(supernet, schedule.ways))
+    if splittable < schedule.num_splits:
+        raise ConfigError(
+            f"--splits: expected at most {splittable}, the edges with {schedule.ways} or more candidates, "
+            f"got {schedule.num_splits}"
+        )
+    if schedule.by == "exhaustive" and len({count for count in counts if count >= schedule.ways}) > 1:
+        raise ConfigError(f"exhaustive splits: expected edges with equally many candidates, got {sorted(set(counts))}")
+
+
+def _num_groups(supernet: Supernet, schedule: SplitSchedule) -> int:
+    if schedule.by != "exhaustive":
+        return schedule.ways
+    return max(len(picks) for picks in _selectable(supernet).values())
+
+
+def _equal_weights(supernet: Supernet) -> ArchitectureWeights:
+    """Equal weights for all candidates: what parts are trained and scored with while splitting."""
+    weights = ArchitectureWeights(supernet.space.topology, allowed=supernet.allowed)
+    for alpha in weights.parameters():
+        alpha.data.zero_()
+    return weights.to(next(supernet.parameters()).device)
+
+
+def _selectable(supernet: Supernet) -> Selection:
+    """Candidates of a part that a genotype may contain; ``none`` of the DARTS spaces belongs to no group."""
+    return _selectable_of(supernet, supernet.allowed)
+
+
+def _selectable_of(supernet: Supernet, allowed: Selection) -> Selection:
     topology = supernet.space.topology
     return {
         (kind, edge): tuple(pick for pick in picks if topology.candidates[kind][edge][pick] not in topology.search_only)
-        for (kind, edge), picks in supernet.allowed.items()
+        for (kind, edge), picks in allowed.items()
     }
 
 
-def splittable_edges(supernet: Supernet, ways: int) -> list[ChoiceKey]:
-    """Edges, normal and reduction alike, with enough candidates left to be split."""
-    return [key for key, picks in _selectable(supernet).items() if len(picks) >= ways]
+def splittable_edges(supernet: Supernet, ways: int, *, split_again: bool = True) -> Selection:
+    """Edges, normal and reduction alike, with enough candidates left to be split, and those candidates.
+
+    Args:
+        supernet: the part.
+        ways: groups.
+        split_again: edges that have lost candidates already count too.
+    """
+    whole = supernet.space.supergraph(supernet.config).everything()
+    return {
+        key: picks
+        for key, picks in _selectable(supernet).items()
+        if len(picks) >= ways and (split_again or set(picks) == set(_selectable_of(supernet, whole)[key]))
+    }
 
 
 def _masks(supernet: Supernet, partition: Partition) -> list[Selection]:
@@ -229,14 +345,24 @@ def _masks(supernet: Supernet, partition: Partition) -> list[Selection]:
     return partition.masks(allowed)
 
 
-def _report(supernet: Supernet, scores: list[EdgeScore], best: EdgeScore) -> dict[str, Any]:
-    kind, edge = best.key
+def _report(
+    supernet: Supernet, partition: Partition, scores: list[EdgeScore] | None = None, best: EdgeScore | None = None
+) -> dict[str, Any]:
+    """What the journal and the picture say about a split."""
+    kind, edge = partition.key
     names = supernet.space.topology.candidates[kind][edge]
-    return {
+    report: dict[str, Any] = {
         "edge": [kind, edge],
-        "candidates": [names[pick] for pick in best.candidates],
-        "distance": [[round(float(value), 5) for value in row] for row in best.distance],
-        "groups": [[names[pick] for pick in group] for group in best.picks()],
-        "values": {f"{score.key[0]} {score.key[1]}": round(score.value, 5) for score in scores},
-        "num_batches": {f"{score.key[0]} {score.key[1]}": score.num_batches for score in scores},
+        "groups": [[names[pick] for pick in group] for group in partition.groups],
     }
+    if best is not None:
+        report |= {
+            "candidates": [names[pick] for pick in best.candidates],
+            "distance": [[round(float(value), 5) for value in row] for row in best.distance],
+        }
+    if scores:
+        report |= {
+            "values": {f"{score.key[0]} {score.key[1]}": round(score.value, 5) for score in scores},
+            "num_batches": {f"{score.key[0]} {score.key[1]}": score.num_batches for score in scores},
+        }
+    return report

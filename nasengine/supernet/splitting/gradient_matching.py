@@ -9,7 +9,7 @@ weight's gradients under all candidates meet in its own backward step, are reduc
 so that no more than one layer's worth of them is ever held.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,11 +20,17 @@ from torch import Tensor, nn
 
 from nasengine.data.batches import Batch
 from nasengine.errors import ConfigError, TrainingError
-from nasengine.graph.supergraph import ChoiceKey
+from nasengine.graph.supergraph import ChoiceKey, Selection
 from nasengine.network import module_key
 from nasengine.operations.convolution import Convolution
 from nasengine.supernet.choice import Mixture
-from nasengine.supernet.splitting.partition import Groups, best_partition, normalized_cut
+from nasengine.supernet.splitting.partition import (
+    Criterion,
+    Groups,
+    best_partition,
+    best_partitions,
+    normalized_cut,
+)
 from nasengine.supernet.supernet import Supernet
 from nasengine.supernet.training.differentiable import frozen
 
@@ -37,8 +43,10 @@ class GradientMatching:
         hard: give the candidate weight 1 on its edge (the released code for NAS-Bench-201), not its mixture weight.
         max_batches: training batches at most; the paper takes 100.
         min_batches: batches before the first test whether the outcome is settled.
-        stability: share of bootstrap resamples of the batches that must agree on the division to stop; None: never.
+        stability: share of bootstrap resamples of the batches that must agree on edge and division to stop, and that an
+            edge must win to stay in the race, as one minus this; None: all batches for all edges, as in the paper.
         num_resamples: bootstrap resamples.
+        criterion: of the divisions, and of the edges.
         left_out: weights whose node names start like this do not count (stem and classifier, as in the released code).
     """
 
@@ -46,7 +54,8 @@ class GradientMatching:
     max_batches: int = 100
     min_batches: int = 6
     stability: float | None = 0.95
-    num_resamples: int = 50
+    num_resamples: int = 100
+    criterion: Criterion = normalized_cut
     left_out: tuple[str, ...] = ("stem/", "head/")
 
 
@@ -59,7 +68,7 @@ class EdgeScore:
         candidates: indices of the candidates, in the order of ``distance``.
         distance: mean of one minus cosine, (num_candidates, num_candidates).
         groups: the best division, as positions in ``candidates``.
-        value: its normalised cut: 1 where splitting brings nothing, smaller where candidates disagree.
+        value: its criterion; the normalised cut is 1 where splitting brings nothing, smaller where candidates disagree.
         num_batches: batches that were needed.
     """
 
@@ -75,46 +84,96 @@ class EdgeScore:
         return tuple(tuple(self.candidates[place] for place in group) for group in self.groups)
 
 
-def score_edge(
+def score_edges(
     supernet: Supernet,
-    key: ChoiceKey,
-    mixture: Mixture,
+    edges: Selection,
+    mixtures: Iterable[Mixture],
     batches: Iterable[Batch],
     *,
     num_groups: int = 2,
     settings: GradientMatching | None = None,
-) -> EdgeScore:
-    """Score one edge on training batches until its division is settled.
+) -> list[EdgeScore]:
+    """Score edges on training batches until the best edge and its division are settled.
+
+    All edges see the same batches. An edge leaves the race as soon as hardly any bootstrap resample of the batches
+    makes it the best.
 
     Args:
         supernet: stays as it is, running statistics included.
-        key: the choice.
-        mixture: what the other edges compute.
+        edges: the edges to score, and the candidates that are to be divided on each.
+        mixtures: what the other edges compute, one for each batch.
         batches: random training batches.
         num_groups: ways of the split.
         settings: of the score.
 
+    Returns:
+        One score for each edge, in the order of ``edges``.
+
     Raises:
-        ConfigError: the edge has a single candidate, or there are no batches.
+        ConfigError: an edge has fewer candidates than groups, or there are no batches.
         TrainingError: a gradient is not finite.
     """
     settings = settings or GradientMatching()
-    active = supernet.active_of(mixture)
-    candidates = tuple(active.get(key, ()))
-    if len(candidates) < num_groups:
-        raise ConfigError(f"edge {key}: expected at least {num_groups} candidates to split, got {len(candidates)}")
-    found: list[numpy.ndarray] = []
-    for batch in batches:
-        gram = gradient_gram(supernet, key, mixture, batch, settings)
-        found.append(cosine_distance(gram))
-        enough = settings.stability is not None and len(found) >= settings.min_batches
-        if len(found) == settings.max_batches or (enough and _is_settled(found, num_groups, settings)):
+    for key, candidates in edges.items():
+        if len(candidates) < num_groups:
+            raise ConfigError(f"edge {key}: expected at least {num_groups} candidates to split, got {len(candidates)}")
+    found: dict[ChoiceKey, list[numpy.ndarray]] = {key: [] for key in edges}
+    alive = list(edges)
+    for number, (batch, mixture) in enumerate(zip(batches, mixtures, strict=False), start=1):
+        for key in alive:
+            gram = gradient_gram(supernet, key, edges[key], mixture, batch, settings)
+            found[key].append(cosine_distance(gram))
+        if settings.stability is not None and number >= settings.min_batches:
+            alive, is_settled = _race(found, alive, num_groups, settings)
+            if is_settled:
+                break
+        if number == settings.max_batches:
             break
-    if not found:
-        raise ConfigError(f"edge {key}: expected training batches to score it, got none")
-    distance = numpy.mean(found, axis=0)
-    groups, value = best_partition(distance, num_groups, normalized_cut)
-    return EdgeScore(key, candidates, distance, groups, value, len(found))
+    if not all(found.values()):
+        raise ConfigError("gradient matching: expected edges and training batches to score them, got none")
+    return [_score(key, tuple(edges[key]), matrices, num_groups, settings) for key, matrices in found.items()]
+
+
+def best_edge(scores: Sequence[EdgeScore]) -> EdgeScore:
+    """The edge to split: the smallest value among those that were in the race to its end; of equal ones the first."""
+    most = max(score.num_batches for score in scores)
+    return min((score for score in scores if score.num_batches == most), key=lambda score: score.value)
+
+
+def _score(
+    key: ChoiceKey,
+    candidates: tuple[int, ...],
+    matrices: list[numpy.ndarray],
+    num_groups: int,
+    settings: GradientMatching,
+) -> EdgeScore:
+    distance = numpy.mean(matrices, axis=0)
+    groups, value = best_partition(distance, num_groups, settings.criterion)
+    return EdgeScore(key, candidates, distance, groups, value, len(matrices))
+
+
+def _race(
+    found: dict[ChoiceKey, list[numpy.ndarray]], alive: list[ChoiceKey], num_groups: int, settings: GradientMatching
+) -> tuple[list[ChoiceKey], bool]:
+    """Edges that may still be the best, and whether edge and division are settled, by resampling the batches."""
+    assert settings.stability is not None
+    number = len(found[alive[0]])
+    rng = numpy.random.default_rng(number)
+    counts = rng.multinomial(number, [1 / number] * number, size=settings.num_resamples) / number
+    outcomes = []
+    for key in alive:
+        stacked = numpy.stack(found[key])
+        resampled = numpy.tensordot(counts, stacked, 1)
+        outcomes.append(best_partitions(resampled, num_groups, settings.criterion))
+    winners = numpy.array([[value for _, value in row] for row in outcomes]).argmin(0)
+    shares = numpy.bincount(winners, minlength=len(alive)) / settings.num_resamples
+    best = int(shares.argmax())
+    chosen, _ = best_partition(numpy.mean(found[alive[best]], axis=0), num_groups, settings.criterion)
+    agreeing = sum(winner == best and outcomes[best][draw][0] == chosen for draw, winner in enumerate(winners))
+    left = [
+        key for key, share in zip(alive, shares, strict=True) if share > 1 - settings.stability or key == alive[best]
+    ]
+    return left, bool(agreeing >= settings.stability * settings.num_resamples)
 
 
 def cosine_distance(gram: numpy.ndarray) -> numpy.ndarray:
@@ -126,22 +185,17 @@ def cosine_distance(gram: numpy.ndarray) -> numpy.ndarray:
     return 1.0 - cosine
 
 
-def _is_settled(found: list[numpy.ndarray], num_groups: int, settings: GradientMatching) -> bool:
-    """Whether resampling the batches would hardly change the division."""
-    stacked = numpy.stack(found)
-    chosen, _ = best_partition(stacked.mean(0), num_groups)
-    rng = numpy.random.default_rng(len(found))
-    agree = 0
-    for _ in range(settings.num_resamples):
-        sample = stacked[rng.integers(len(found), size=len(found))].mean(0)
-        agree += best_partition(sample, num_groups)[0] == chosen
-    return agree >= (settings.stability or 1.0) * settings.num_resamples
-
-
 def gradient_gram(
-    supernet: Supernet, key: ChoiceKey, mixture: Mixture, batch: Batch, settings: GradientMatching
+    supernet: Supernet,
+    key: ChoiceKey,
+    candidates: Sequence[int],
+    mixture: Mixture,
+    batch: Batch,
+    settings: GradientMatching,
 ) -> numpy.ndarray:
     """Dot products of the shared weights' gradients under each pair of candidates, for one batch.
+
+    Arguments are those of ``score_edges``, for one edge and batch.
 
     Returns:
         Float64, (num_candidates, num_candidates).
@@ -150,7 +204,7 @@ def gradient_gram(
         TrainingError: a gradient is not finite.
     """
     images, labels = batch
-    candidates = tuple(supernet.active_of(mixture)[key])
+    active = {**supernet.active_of(mixture), key: candidates}
     gram = _Gram(len(candidates))
     own = {name.rpartition(".")[0].removeprefix("nodes.") for name in supernet.candidate_parameters(key)}
     functions: list[Callable[..., Tensor]] = []
@@ -161,7 +215,7 @@ def gradient_gram(
         else:
             functions.append(function)
     repeated = images.repeat(len(candidates), *[1] * (images.ndim - 1)).requires_grad_()
-    detached = Mixture({kind: rows.detach() for kind, rows in mixture.weights.items()}, mixture.active)
+    detached = Mixture({kind: rows.detach() for kind, rows in mixture.weights.items()}, active)
     with torch.enable_grad():
         logits = supernet.run_repeated(repeated, detached, functions, key, candidates, hard=settings.hard)
         # Each repetition's mean loss; their sum has, for each, the gradient that it would have alone.

@@ -5,7 +5,7 @@ they are ("fixed alpha" of Wang et al., 2021, arXiv 2108.04392, section 5.3), wh
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nasengine.data import ImageDataset, batches
 from nasengine.data.batches import Batch
+from nasengine.errors import ConfigError
 from nasengine.optimization import (
     cosine,
     guarded_step,
@@ -27,6 +28,7 @@ from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seeded_generator
 from nasengine.supernet.architecture_weights import ArchitectureWeights
 from nasengine.supernet.choice import Mixture
+from nasengine.supernet.relaxation import Dirichlet, GumbelSoftmax, Relaxation, Softmax
 from nasengine.supernet.supernet import Supernet
 from nasengine.supernet.training.unrolled import unrolled_gradients
 
@@ -40,13 +42,34 @@ class ArchitectureTraining:
 
     Args:
         order: 0 leaves them alone, 1 takes the gradient at the current weights, 2 through one step of them.
+        relaxation: how they become mixtures.
         learning_rate, betas, weight_decay: of Adam (DARTS, section 3.1).
+
+    Raises:
+        ConfigError: the second order with mixtures that are drawn anew at each use.
     """
 
     order: int = 1
+    relaxation: Relaxation = field(default_factory=Softmax)
     learning_rate: float = 3e-4
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.order == 2 and not isinstance(self.relaxation, Softmax):
+            name = type(self.relaxation).__name__
+            raise ConfigError(f"architecture training of order 2: expected the softmax relaxation, got {name}")
+
+
+ARCHITECTURE_TRAININGS = {
+    "fixed": ArchitectureTraining(order=0),
+    "darts": ArchitectureTraining(order=1),
+    "darts-second-order": ArchitectureTraining(order=2),
+    "snas": ArchitectureTraining(relaxation=GumbelSoftmax()),
+    "beta-darts": ArchitectureTraining(relaxation=Softmax(beta=50.0), weight_decay=0.0),
+    "drnas": ArchitectureTraining(relaxation=Dirichlet()),
+}
+"""Ways to train architecture weights, by the names of the command line."""
 
 
 class DifferentiableTraining:
@@ -94,17 +117,23 @@ class DifferentiableTraining:
 
     def run_step(self, step: int) -> dict[str, Any]:
         """One epoch; returns its mean loss."""
-        rate = cosine(self.recipe, step)
-        loss = self.epoch(lambda detach: self.alphas.mixture(detach=detach), rate, (self.name, step))
-        return {"loss": loss, "learning_rate": rate}
+        rate, key = cosine(self.recipe, step), (self.name, step)
+        progress = step / max(1, self.recipe.epochs - 1)
+        generator = seeded_generator(self.seed, *key, "mixtures")
 
-    def epoch(self, mixture: MixtureOf, rate: float, key: tuple[Any, ...]) -> float:
+        def mixture(detach: bool) -> Mixture:
+            return self.alphas.mixture(detach=detach, weights=self.alphas.sample(progress, generator))
+
+        return {"loss": self.epoch(mixture, rate, key, progress), "learning_rate": rate}
+
+    def epoch(self, mixture: MixtureOf, rate: float, key: tuple[Any, ...], progress: float = 1.0) -> float:
         """One pass over the training half at one learning rate, under any mixture.
 
         Args:
             mixture: what the supernet computes.
             rate: learning rate of the weights.
             key: what the randomness of this epoch depends on, beside the seed.
+            progress: share of the training that is done.
 
         Returns:
             Mean training loss.
@@ -115,7 +144,7 @@ class DifferentiableTraining:
         for number, (batch, held_out) in enumerate(self._pairs(key)):
             where = f"{key[0]} training, step {number} of epoch {key[-1]}"
             if held_out is not None:
-                self._architecture_step(mixture, batch, held_out, where)
+                self._architecture_step(mixture, batch, held_out, progress, where)
             loss = F.cross_entropy(self.supernet(batch[0], mixture(True)), batch[1])
             losses.append(guarded_step(loss, self.weights_optimizer, clip=self.recipe.gradient_clip, where=where))
         return sum(losses) / len(losses)
@@ -131,7 +160,9 @@ class DifferentiableTraining:
         passes = (batches(self.dataset.validation, self.dataset, size, other, change) for _ in repeat(None))
         yield from zip(training, chain.from_iterable(passes), strict=False)
 
-    def _architecture_step(self, mixture: MixtureOf, batch: Batch, held_out: Batch, where: str) -> None:
+    def _architecture_step(
+        self, mixture: MixtureOf, batch: Batch, held_out: Batch, progress: float, where: str
+    ) -> None:
         if self.architecture.order == 2:
             loss, gradients = unrolled_gradients(
                 self.supernet, self.alphas, mixture, batch, held_out, self.weights_optimizer
@@ -141,6 +172,7 @@ class DifferentiableTraining:
             # Only the architecture weights need gradients here: a third of the backward pass is saved.
             with frozen(self.supernet):
                 surrogate = F.cross_entropy(self.supernet(held_out[0], mixture(False)), held_out[1])
+        surrogate = surrogate + self.alphas.penalty(progress)
         guarded_step(surrogate, self.alpha_optimizer, where=f"{where} (architecture)")
 
     def state(self) -> TaskState:

@@ -1,4 +1,4 @@
-"""Single-path training: every step trains one architecture, drawn uniformly.
+"""Single-path training: every step trains one architecture, drawn uniformly among those that the supernet holds.
 
 Li and Talwalkar, 2019, arXiv 1902.07638 (RSPS); Guo et al., 2020, arXiv 1904.00420 (single path one-shot).
 """
@@ -36,6 +36,7 @@ class SinglePathTraining:
 
     def __init__(self, supernet: Supernet, dataset: ImageDataset, recipe: TrainingRecipe, *, seed: int) -> None:
         self.supernet, self.dataset, self.recipe, self.seed = supernet, dataset, recipe, seed
+        self.paths = supernet.space.restrict(supernet.allowed)
         self.optimizer = make_sgd(supernet.parameters(), recipe)
 
     @property
@@ -53,7 +54,7 @@ class SinglePathTraining:
         losses = []
         feed = batches(self.dataset.train, self.dataset, self.recipe.batch_size, generator, self.dataset.augmentation)
         for number, (images, labels) in enumerate(feed):
-            loss = F.cross_entropy(self.supernet(images, self.supernet.space.sample(rng)), labels)
+            loss = F.cross_entropy(self.supernet(images, self.paths.sample(rng)), labels)
             where = f"supernet training, step {number} of epoch {step}"
             losses.append(guarded_step(loss, self.optimizer, clip=self.recipe.gradient_clip, where=where))
         return {"loss": sum(losses) / len(losses), "learning_rate": rate}

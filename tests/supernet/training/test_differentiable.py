@@ -39,7 +39,7 @@ def test_first_order_step_is_adam_on_the_validation_gradient(supernet, alphas, d
     twin = copy.deepcopy(supernet)
     loss = F.cross_entropy(twin(held_out[0], alphas.mixture()), held_out[1])
     (gradient,) = torch.autograd.grad(loss, list(alphas.parameters()))
-    training._architecture_step(lambda detach: alphas.mixture(detach=detach), batch, held_out, "test")
+    training._architecture_step(lambda detach: alphas.mixture(detach=detach), batch, held_out, 1.0, "test")
     decayed = gradient + 1e-3 * before
     expected = before - 3e-4 * decayed / (decayed.abs() + 1e-8)
     torch.testing.assert_close(alphas.alpha["cell"].detach(), expected, rtol=1e-3, atol=1e-7)

@@ -1,0 +1,218 @@
+"""The search proper: from a space and images to one architecture, chosen with validation images only."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from nasengine.architecture import Architecture
+from nasengine.data import ImageDataset
+from nasengine.errors import TrainingError
+from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, SuccessiveHalving
+from nasengine.network import GraphNetwork
+from nasengine.pipeline.executor import InProcessExecutor
+from nasengine.pipeline.settings import SearchSettings
+from nasengine.pipeline.task import Progress, run_task
+from nasengine.protocols import Executor, Job, NetworkConfig, SearchScale, Strategy, SupernetSpace, Task
+from nasengine.randomness import seed_of
+from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
+from nasengine.store import RunStore
+from nasengine.supernet import ArchitectureWeights, Supernet
+from nasengine.supernet.splitting import PRESETS, GradientMatching, SplitSchedule, SplitTraining
+from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining
+
+MakeStrategy = Callable[[SupernetSpace, random.Random], Strategy]
+Selector = MagnitudeSelection | PerturbationSelection | SampledPathSelection
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture that a leaf proposes.
+
+    Args:
+        leaf: number of the leaf; 0 for an undivided supernet.
+        architecture: what was selected there.
+    """
+
+    leaf: int
+    architecture: Architecture
+
+
+class ArchitectureSearch:
+    """Trains a supernet or its leaves, selects in each, and picks one of what they propose.
+
+    Args:
+        settings: of the run.
+        scale: sizes and lengths of everything.
+        space: what is searched.
+        dataset: ``train`` and ``validation`` are used, ``test`` is not.
+        make_strategy: proposes paths for ``sampled-paths``.
+        progress: is told about every step.
+        executor: runs the leaves; one after the other in this process by default.
+    """
+
+    store: RunStore
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        scale: SearchScale,
+        space: SupernetSpace,
+        dataset: ImageDataset,
+        make_strategy: MakeStrategy,
+        progress: Progress,
+        executor: Executor | None = None,
+    ) -> None:
+        self.settings, self.scale, self.space, self.dataset = settings, scale, space, dataset
+        self.make_strategy, self.progress = make_strategy, progress
+        self.executor: Executor = executor or InProcessExecutor()
+        sizes = (dataset.num_classes, dataset.image_shape)
+        self.supernet_config = NetworkConfig(*sizes, scale.supernet_channels, scale.supernet_cells, searching=True)
+        self.final_config = NetworkConfig(
+            *sizes, scale.final_channels, scale.final_cells, auxiliary_head=scale.final.auxiliary_weight > 0
+        )
+        for config in (self.supernet_config, self.final_config):
+            space.supergraph(config)  # fails here where the images are too small
+        self.schedule = self._make_schedule()
+        self.finalists: list[Candidate] = []
+        self.halving: SuccessiveHalving | None = None
+        # Fails here, before anything is written, where the space cannot be split like this.
+        self._splitting = self._make_splitting() if self.schedule.num_splits else None
+
+    def run(self, store: RunStore) -> Architecture:
+        """Do what the store does not have yet.
+
+        Raises:
+            TrainingError: every leaf diverged.
+        """
+        self.store = store
+        if self._splitting is None:
+            (candidate,) = self._search_supernet(0, self._new_supernet(), "supernet", "selection")
+            return candidate.architecture
+        self._run("supernet", self._splitting)
+        candidates = self._search_leaves(self._splitting.leaves)
+        return self._best_of(candidates)
+
+    def network(self, architecture: Architecture) -> GraphNetwork:
+        """An untrained network of the final size; all start from the same seed."""
+        graph = self.space.to_graph(architecture, self.final_config)
+        return GraphNetwork(graph, seed_of(self.settings.seed, "final")).to(self.settings.device)
+
+    # --- supernets --------------------------------------------------------------------------------------------------
+
+    def _new_supernet(self) -> Supernet:
+        seed = seed_of(self.settings.seed, "supernet")
+        return Supernet(self.space, self.supernet_config, seed).to(self.settings.device)
+
+    def _make_schedule(self) -> SplitSchedule:
+        settings, scale = self.settings, self.scale
+        single_path = settings.training == "single-path"
+        if settings.preset is not None:
+            return replace(PRESETS[settings.preset], by=settings.split_by)
+        return SplitSchedule(
+            warmup_epochs=scale.warmup_epochs,
+            num_splits=scale.splits if settings.splits is None else settings.splits,
+            ways=settings.ways,
+            epochs_between=scale.epochs_between_splits,
+            leaf_epochs=scale.leaf_epochs,
+            restart=settings.restart_leaves,
+            by=settings.split_by,
+            single_path=single_path,
+            settings=GradientMatching(max_batches=scale.scoring_batches),
+        )
+
+    def _make_splitting(self) -> SplitTraining:
+        return SplitTraining(
+            self._new_supernet(), self.dataset, self.scale.supernet, self.schedule, seed=self.settings.seed
+        )
+
+    def _search_supernet(
+        self, leaf: int, supernet: Supernet, training_name: str, selection_name: str
+    ) -> list[Candidate]:
+        """Train one (sub-)supernet and select from it."""
+        training, selection = self._parts(leaf, supernet)
+        self._run(training_name, training)
+        self._run(selection_name, selection)
+        return [Candidate(leaf, architecture) for architecture in self._chosen(selection)]
+
+    def _parts(self, leaf: int, supernet: Supernet) -> tuple[Task, Selector]:
+        settings, scale = self.settings, self.scale
+        is_leaf = self._splitting is not None
+        recipe = replace(scale.supernet, epochs=self.schedule.leaf_epochs) if is_leaf else scale.supernet
+        seed = seed_of(settings.seed, "leaf", leaf) if is_leaf else settings.seed
+        space = self.space.restrict(supernet.allowed)
+        if settings.training == "single-path":
+            training = SinglePathTraining(supernet, self.dataset, recipe, seed=seed)
+            evaluator = SharedWeightsEvaluator(supernet, self.dataset, seed=seed)
+            num_paths = max(1, scale.sampled_paths // self._num_leaves)
+            return training, SampledPathSelection(space, evaluator, self.make_strategy, num_paths=num_paths, seed=seed)
+        architecture = ARCHITECTURE_TRAININGS[settings.training]
+        alphas = ArchitectureWeights(
+            self.space.topology, seed_of(seed, "alphas"), supernet.allowed, architecture.relaxation
+        ).to(settings.device)
+        differentiable = DifferentiableTraining(
+            supernet, alphas, self.dataset, recipe, architecture=architecture, seed=seed
+        )
+        if settings.selection == "magnitude":
+            return differentiable, MagnitudeSelection(space, alphas)
+        return differentiable, PerturbationSelection(
+            space,
+            differentiable,
+            self.dataset,
+            tuning_epochs=scale.tuning_epochs,
+            batch_size=scale.selection_batch_size,
+            seed=seed,
+        )
+
+    @property
+    def _num_leaves(self) -> int:
+        return len(self._splitting.leaves) if self._splitting is not None else 1
+
+    def _chosen(self, selection: Selector) -> list[Architecture]:
+        """What a leaf proposes: one architecture, or the best of its sampled paths."""
+        if isinstance(selection, SampledPathSelection) and self._splitting is not None:
+            return selection.best(self.scale.finalists_per_leaf)
+        return [selection.architecture()]
+
+    # --- leaves -----------------------------------------------------------------------------------------------------
+
+    def _search_leaves(self, leaves: list[Supernet]) -> list[Candidate]:
+        """What the leaves propose; a leaf that diverges is recorded as failed, and the others go on."""
+
+        def work(index: int) -> Callable[[], list[Candidate]]:
+            return lambda: self._search_supernet(index, leaves[index], f"leaf{index}", f"selection-leaf{index}")
+
+        failed = {event["leaf"]: event["reason"] for event in self.store.find("failed-leaf")}
+        jobs = [Job(str(index), work(index)) for index in range(len(leaves)) if index not in failed]
+        candidates: list[Candidate] = []
+        for result in self.executor.run(jobs):
+            if result.failure is None:
+                candidates.extend(result.value)
+            else:
+                failed[int(result.name)] = result.failure
+                self.store.record("failed-leaf", leaf=int(result.name), reason=result.failure)
+        if not candidates:
+            raise TrainingError(f"all {len(leaves)} leaves failed; the first: {next(iter(failed.values()))}")
+        return candidates
+
+    def _best_of(self, candidates: list[Candidate]) -> Architecture:
+        """Successive halving of short trainings on one half of the training images, measured on the other."""
+        owners: dict[Architecture, int] = {}
+        for candidate in candidates:
+            owners.setdefault(candidate.architecture, candidate.leaf)
+        architectures = list(owners)
+        epochs = SuccessiveHalving.total_epochs(len(architectures), self.scale.halving_epochs)
+        recipe = replace(self.scale.final, epochs=max(1, epochs))
+        trainings = [
+            NetworkTraining(
+                f"candidate {index}", self.network(architecture), self.dataset, recipe,
+                seed=self.settings.seed, split=self.dataset.train,
+            )
+            for index, architecture in enumerate(architectures)
+        ]  # fmt: skip
+        self.halving = SuccessiveHalving(trainings, self.scale.halving_epochs)
+        self.finalists = [Candidate(leaf, architecture) for architecture, leaf in owners.items()]
+        self._run("halving", self.halving)
+        return architectures[self.halving.winner()]
+
+    def _run(self, name: str, task: Task) -> None:
+        run_task(task, name, self.store, self.progress, seed=self.settings.seed)
