@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from benchmarks.commands import app as bench
 from nasengine.errors import ConfigError, DeviceError, NasEngineError
 from nasengine.report.tables import describe_table, export_table, runs_table, search_table, spaces_table
 
@@ -27,6 +28,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(bench, name="bench")
 
 RUNS_FOLDER = Path("runs")
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130

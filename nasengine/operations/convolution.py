@@ -1,7 +1,5 @@
 """A convolution that computes less where parts of its kernel cannot matter, with equal results up to rounding."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,40 +29,75 @@ class Convolution(nn.Conv2d):
         self.image_size = tuple(operation.input_shapes[0][1:])
         self.cropped = tuple(_unused_taps(operation, axis) for axis in (0, 1))
         self.is_strided_pointwise = operation.kernel == (1, 1) and operation.padding == (0, 0) and max(self.stride) > 1
-        self._convolve = self._plan(operation)
+        self._plan(operation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve images of shape (batch, channels, height, width)."""
-        known = tuple(x.shape[2:]) == self.image_size or self.is_strided_pointwise
-        if not known or torch.compiler.is_exporting():
+        if not self._is_known(x) or torch.compiler.is_exporting():
             return super().forward(x)
         rows, columns = self.cropped
         weight = self.weight
         if rows or columns:
             weight = weight[:, :, rows : weight.shape[2] - rows, columns : weight.shape[3] - columns]
-        return self._convolve(x, weight, self.bias)
+        if self._pixel_step > 1:
+            x = x[:, :, :: self.stride[0], :: self.stride[1]]
+        elif self._step:
+            x = _space_to_batch(x, self._step)
+        y = F.conv2d(x, weight, self.bias, *self._inner)
+        return _batch_to_space(y, self._step) if self._step else y
 
-    def _plan(self, operation: Operation) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+    def weight_gradient(self, x: Tensor, gradient: Tensor) -> Tensor:
+        """What the weights get from an output's gradient.
+
+        Args:
+            x: the input, (batch, channels, height, width).
+            gradient: of the output.
+        """
+        if not self._is_known(x):
+            return _weight_gradient(x, gradient, self.weight, self._plain)
+        rows, columns = self.cropped
+        weight = self.weight[:, :, rows : self.weight.shape[2] - rows, columns : self.weight.shape[3] - columns]
+        if self._pixel_step > 1:
+            x = x[:, :, :: self.stride[0], :: self.stride[1]]
+        elif self._step:
+            x, gradient = _space_to_batch(x, self._step), _space_to_batch(gradient, self._step)
+        found = _weight_gradient(x, gradient, weight, self._inner)
+        return F.pad(found, (columns, columns, rows, rows)) if rows or columns else found
+
+    def _is_known(self, x: Tensor) -> bool:
+        return tuple(x.shape[2:]) == self.image_size or self.is_strided_pointwise
+
+    def _plan(self, operation: Operation) -> None:
+        """Decide on the short cuts: ``_step`` rearranges pixels, ``_pixel_step`` picks them."""
         stride, dilation, groups = operation.stride, operation.dilation, operation.groups
         padding = tuple(
             pad - cut * step for pad, cut, step in zip(operation.padding, self.cropped, dilation, strict=True)
         )
         remaining = [size - 2 * cut for size, cut in zip(operation.kernel, self.cropped, strict=True)]
+        self._plain = (stride, operation.padding, dilation, groups)
+        self._inner = (stride, padding, dilation, groups)
+        self._step, self._pixel_step = 0, 1
         if remaining == [1, 1] and padding == (0, 0):
-            rows, columns = stride
-            return lambda x, weight, bias: F.conv2d(x[:, :, ::rows, ::columns], weight, bias, groups=groups)
+            self._pixel_step, self._inner = max(stride), ((1, 1), padding, (1, 1), groups)
+            return
         step = dilation[0]
         rearranged = (
             dilation == (step, step) and step > 1 and stride == (1, 1) and groups > 1 and max(remaining) > 1
             and all(size % step == 0 for size in self.image_size)
             and all(pad % step == 0 for pad in padding)
         )  # fmt: skip
-        if not rearranged:
-            return lambda x, weight, bias: F.conv2d(x, weight, bias, stride, padding, dilation, groups)
-        inner = tuple(pad // step for pad in padding)
-        return lambda x, weight, bias: _batch_to_space(
-            F.conv2d(_space_to_batch(x, step), weight, bias, 1, inner, 1, groups), step
-        )
+        if rearranged:
+            self._step, self._inner = step, (stride, tuple(pad // step for pad in padding), (1, 1), groups)
+
+
+def _weight_gradient(
+    x: Tensor, gradient: Tensor, weight: Tensor, settings: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]
+) -> Tensor:
+    """Gradient of the weights of a convolution with some stride, padding, dilation and groups."""
+    stride, padding, dilation, groups = settings
+    return torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, stride, padding, dilation, False, (0, 0), groups, (False, True, False)
+    )[1]
 
 
 def _unused_taps(operation: Operation, axis: int) -> int:
@@ -83,13 +116,15 @@ def _unused_taps(operation: Operation, axis: int) -> int:
 
 
 def _space_to_batch(x: Tensor, step: int) -> Tensor:
+    """Pixels of equal phase as images of their own; memory stays in the channels-last layout."""
     batch, channels, height, width = x.shape
-    tiles = x.reshape(batch, channels, height // step, step, width // step, step)
-    return tiles.permute(3, 5, 0, 1, 2, 4).reshape(step * step * batch, channels, height // step, width // step)
+    tiles = x.permute(0, 2, 3, 1).reshape(batch, height // step, step, width // step, step, channels)
+    tiles = tiles.permute(2, 4, 0, 1, 3, 5).reshape(step * step * batch, height // step, width // step, channels)
+    return tiles.permute(0, 3, 1, 2)
 
 
 def _batch_to_space(x: Tensor, step: int) -> Tensor:
     count, channels, height, width = x.shape
     batch = count // (step * step)
-    tiles = x.reshape(step, step, batch, channels, height, width).permute(2, 3, 4, 0, 5, 1)
-    return tiles.reshape(batch, channels, height * step, width * step)
+    tiles = x.permute(0, 2, 3, 1).reshape(step, step, batch, height, width, channels).permute(2, 3, 0, 4, 1, 5)
+    return tiles.reshape(batch, height * step, width * step, channels).permute(0, 3, 1, 2)

@@ -89,7 +89,11 @@ def initialize_(module: nn.Module, generator: torch.Generator) -> None:
 
 def _zero(operation: Operation) -> Callable[[Tensor], Tensor]:
     shape = operation.output_shape
-    return lambda x: x.new_zeros(x.shape[0], *shape)
+    if len(shape) != 3:
+        return lambda x: x.new_zeros(x.shape[0], *shape)
+    channels, height, width = shape
+    # In the memory layout of all other images: one tensor in another layout would turn those it is added to as well.
+    return lambda x: x.new_zeros(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
 
 
 def _pool(operation: Operation) -> Callable[[Tensor], Tensor]:

@@ -1,4 +1,4 @@
-"""One picture of a run: the winner's cells, the losses, what the selection measured, and the result."""
+"""One picture of a run: the winner's cells, the splits, the losses, what the selection measured, and the result."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from nasengine.protocols import SupernetSpace
 from nasengine.report.cell_drawing import draw_cell, new_figure, write_figure
+from nasengine.report.split_drawing import MAX_MATRICES, draw_leaves, draw_matrix, titles
 from nasengine.store.journal import Event
 
 COLOURS = {"supernet": "#1f77b4", "winner": "#d62728", "random_baseline": "#7f7f7f"}
@@ -22,8 +23,14 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
     """
     topology = space.topology
     genotype: Any = space.parse(summary["winner"]["genotype"]).genotype
-    figure = new_figure((15.0, 9.5))
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
+    splits = titles(summary.get("splits", []), topology.edges)
+    if splits:
+        figure = new_figure((15.0, 13.0))
+        above, middle, below = figure.subfigures(3, 1, height_ratios=(1, 0.8, 1.35))
+        _draw_splits(middle, splits, summary)
+    else:
+        figure = new_figure((15.0, 9.5))
+        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
     cells = above.subplots(1, len(topology.kinds), squeeze=False)[0]
     for axis, kind in zip(cells, topology.kinds, strict=True):
         draw_cell(axis, topology, genotype.edges(kind), f"winner: {kind} cell" if kind != "cell" else "winner")
@@ -37,6 +44,17 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
         f"{summary['seconds']:.0f} s"
     )
     write_figure(figure, path)
+
+
+def _draw_splits(figure: Any, splits: list[tuple[str, dict[str, Any]]], summary: dict[str, Any]) -> None:
+    """Where the supernet was split, and how the leaves did."""
+    shown = splits[:MAX_MATRICES]
+    axes = figure.subplots(1, len(shown) + 1, squeeze=False)[0]
+    for axis, (title, split) in zip(axes, shown, strict=False):
+        draw_matrix(axis, split, title)
+    draw_leaves(axes[-1], summary)
+    if len(splits) > len(shown):
+        figure.text(0.01, 0.01, f"and {len(splits) - len(shown)} more splits, see summary.json", fontsize=7)
 
 
 def _draw_losses(axis: Any, events: Sequence[Event]) -> None:

@@ -24,7 +24,12 @@ def search_table(content: dict[str, Any]) -> Table:
     for split in content["splits"]:
         for part in split["parts"]:
             groups = " | ".join(", ".join(group) for group in part["groups"])
-            rows.insert(1, (f"split {split['level'] + 1}", f"{part['edge'][0]} edge {part['edge'][1]}: {groups}"))
+            rows.append((f"split {split['level'] + 1}", f"{part['edge'][0]} edge {part['edge'][1]}: {groups}"))
+    for leaf in content["leaves"]:
+        chosen = ", chosen" if leaf["genotype"] == winner["genotype"] else ""
+        figures = f"validation {leaf['validation_accuracy']:.4f}, test (oracle) {leaf['oracle_test_accuracy']:.4f}"
+        rows.append((f"leaf {leaf['leaf']}", figures + chosen))
+    rows.extend((f"leaf {leaf}", f"failed: {reason}") for leaf, reason in content["failed_leaves"].items())
     return ("", f"{content['space']} on {data['name']}"), rows
 
 

@@ -47,6 +47,12 @@ class Supernet(nn.Module):
             for node, operation in enumerate(self.graph.operations)
             if operation.kind == "mix"
         }
+        self._zeros = {
+            (key, pick)
+            for node, (key, candidates) in self._edges.items()
+            for pick, source in zip(candidates, self.graph.inputs[node], strict=True)
+            if self.graph.operations[source].kind == "zero" and not self.graph.operations[source].attribute("noise")
+        }
         self._plans: OrderedDict[ActiveKey, Plan] = OrderedDict()
 
     def forward(
@@ -57,7 +63,8 @@ class Supernet(nn.Module):
         Raises:
             ConfigError: the choice asks for candidates that this supernet does not have.
         """
-        active = self.active_of(choice)
+        # What is always zero adds nothing to a sum: it is neither computed nor added.
+        active = self._without_zeros(self.active_of(choice)) if isinstance(choice, Mixture) else self.active_of(choice)
         plan = self._plan(active)
         (logits,) = plan.run(x, self._functions, mix=_Mixer(self, plan, choice, active))
         return logits
@@ -140,6 +147,12 @@ class Supernet(nn.Module):
         copy = Supernet(self.space, self.config, allowed=self.allowed)
         _take_weights(copy, self)
         return copy
+
+    def _without_zeros(self, active: Selection) -> Selection:
+        """The same without candidates that are always zero, on edges that have others."""
+        return {
+            key: [pick for pick in picks if (key, pick) not in self._zeros] or picks for key, picks in active.items()
+        }
 
     def _plan(self, active: Selection) -> Plan:
         key = active_key(active)

@@ -7,7 +7,7 @@ import torch
 
 from export.onnx import export_onnx
 from nasengine.data.digits import load
-from nasengine.errors import ConfigError, GraphError, StoreError
+from nasengine.errors import ConfigError, GraphError, StoreError, TrainingError
 from nasengine.pipeline import Parts, Search, SearchSettings
 from nasengine.pipeline.search import without_auxiliary
 from nasengine.protocols import ExportReport
@@ -67,7 +67,7 @@ def test_a_whole_run(tmp_path):
     assert search.run(store)["winner"] == winner
     assert again.steps == []
     assert search.trained_winner(store).graph == search.space.to_graph(
-        search.space.parse(winner["genotype"]), search.final_config
+        search.space.parse(winner["genotype"]), search.architecture_search.final_config
     )
     store.close()
     assert progress.begun[0] == ("supernet", 2, 0)
@@ -80,6 +80,9 @@ def test_a_whole_run(tmp_path):
         ("darts", "magnitude"),
         ("darts-second-order", "magnitude"),
         ("single-path", "sampled-paths"),
+        ("snas", "perturbation"),
+        ("beta-darts", "magnitude"),
+        ("drnas", "magnitude"),
     ],
 )
 def test_every_way_of_searching(tmp_path, training, selection):
@@ -91,11 +94,51 @@ def test_every_way_of_searching(tmp_path, training, selection):
 def test_a_search_with_split_supernets(tmp_path):
     summary, store, progress = run(tmp_path / "run", splits=1, training="fixed")
     (split,) = summary["splits"]
+    winner = summary["winner"]["genotype"]
     assert len(split["parts"][0]["groups"]) == 2
     begun = [task for task, _, _ in progress.begun]
-    assert begun[:4] == ["supernet", "selection-leaf0", "selection-leaf1", "halving"]
-    NASBENCH201.parse(summary["winner"]["genotype"])
-    assert not any(event["event"] == "test" for event in store.events[:-3])
+    assert begun[:6] == ["supernet", "leaf0", "selection-leaf0", "leaf1", "selection-leaf1", "halving"]
+    assert {row["leaf"] for row in summary["leaves"]} == {0, 1}
+    assert max(summary["leaves"], key=lambda row: row["validation_accuracy"])["genotype"] == winner
+    assert not any(event["event"] == "test" for event in store.events[:-4])
+
+
+def test_a_leaf_that_diverges_does_not_stop_the_others(tmp_path):
+    search, progress = make(splits=1, training="fixed")
+    broken = search.architecture_search._parts
+
+    def parts(leaf, supernet):
+        training, selection = broken(leaf, supernet)
+        if leaf == 0:
+            with torch.no_grad():
+                next(supernet.parameters()).fill_(float("nan"))
+        return training, selection
+
+    search.architecture_search._parts = parts
+    store = RunStore.create(tmp_path / "run", search.settings.model_dump())
+    summary = search.run(store)
+    assert list(summary["failed_leaves"]) == ["0"]
+    assert "expected a finite loss, got nan" in summary["failed_leaves"]["0"]
+    assert "selection-leaf1" in [task for task, _, _ in progress.begun]
+    store.close()
+    again, progress = make(splits=1, training="fixed")
+    store = RunStore.open(tmp_path / "run")
+    assert again.run(store)["winner"] == summary["winner"]
+    assert progress.steps == []
+    store.close()
+
+
+def test_a_run_without_a_good_leaf_fails(tmp_path):
+    search, _ = make(splits=1, training="fixed", learning_rate=9.0)
+    store = RunStore.create(tmp_path / "run", search.settings.model_dump())
+    search.architecture_search._search_supernet = diverge
+    with pytest.raises(TrainingError, match="all 2 leaves failed; the first: leaf0: expected a finite loss"):
+        search.run(store)
+    store.close()
+
+
+def diverge(leaf, *_):
+    raise TrainingError(f"leaf{leaf}: expected a finite loss")
 
 
 def test_test_images_do_not_influence_the_search(tmp_path):
@@ -169,7 +212,9 @@ def test_networks_with_an_auxiliary_classifier_lose_it():
         ({"learning_rate": -1.0}, "--learning-rate: expected a number between 0 and 10, got -1.0"),
         ({"surprise": 1}, "surprise: extra inputs are not permitted"),
         ({"budget": "huge", "seed": "x"}, "budget: .*; test, seed: "),
-        ({"splits": 1, "training": "single-path", "selection": "sampled-paths"}, "--splits: expected differentiable"),
+        ({"splits": 1, "preset": "darts"}, "--preset: expected no --splits beside it"),
+        ({"preset": "nasbench201-single-path"}, "expected a preset made for --training darts"),
+        ({"splits": 7}, "splits: input should be less than or equal to 6, got 7"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, got -1"),
     ],
 )

@@ -32,7 +32,7 @@ def test_unknown_types_of_pictures_are_refused(tmp_path):
 
 @pytest.mark.parametrize("decided", [True, False])
 def test_runs_are_drawn(tmp_path, decided):
-    decision = {"kind": "cell", "edge": [0, 1], "kept": "none", "accuracy_drop": {"none": 0.2, "skip_connect": 0.1}}
+    decision = {"kind": "cell", "edge": [0, 1], "kept": "none", "damage_without": {"none": 0.2, "skip_connect": 0.1}}
     events = [
         {"event": "step", "task": "supernet", "metrics": {"loss": 1.0}},
         {"event": "step", "task": "supernet", "metrics": {"splits": []}},

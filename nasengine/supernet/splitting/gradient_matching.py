@@ -298,24 +298,13 @@ class _Record(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         size, module = ctx.gram.size, ctx.module
         pairs = list(zip(x.detach().chunk(size), gradient.chunk(size), strict=True))
-        weight_of = _conv_weight_gradient if isinstance(module, Convolution) else _linear_weight_gradient
-        ctx.gram.add([weight_of(module, part, out) for part, out in pairs])
+        weight_of = module.weight_gradient if isinstance(module, Convolution) else _linear_weight_gradient
+        ctx.gram.add([weight_of(part, out) for part, out in pairs])
         if module.bias is not None:
             axes = [axis for axis in range(gradient.ndim) if axis != 1]
             ctx.gram.add([out.sum(axes) for _, out in pairs])
         return gradient, None, None, None
 
 
-def _conv_weight_gradient(module: Convolution, x: Tensor, out: Tensor) -> Tensor:
-    stride = module.stride
-    if module.is_strided_pointwise:  # see Convolution: the plain backward pass is not safe
-        x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
-    _, weight, _ = torch.ops.aten.convolution_backward(
-        out, x, module.weight, None, stride, module.padding, module.dilation, False, (0, 0), module.groups,
-        (False, True, False),
-    )  # fmt: skip
-    return weight
-
-
-def _linear_weight_gradient(module: nn.Linear, x: Tensor, out: Tensor) -> Tensor:
+def _linear_weight_gradient(x: Tensor, out: Tensor) -> Tensor:
     return out.flatten(0, -2).T @ x.flatten(0, -2)

@@ -1,0 +1,169 @@
+"""``nasengine bench``: speed and quality, as tables for people and rows for machines."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasengine.errors import ConfigError, NasEngineError
+
+if TYPE_CHECKING:
+    from nasengine.data import ImageDataset
+
+app = typer.Typer(help="Measure speed and quality; see docs/benchmarks.md.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON list of rows on stdout and nothing else there.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of torch on the CPU.")]
+Seeds = Annotated[str, typer.Option(help="Seeds, with commas between them.")]
+TablePath = Annotated[Path, typer.Option(help="nasbench201.csv.gz.")]
+DataPath = Annotated[str, typer.Option(help="CIFAR-10 as parquet files, or what 'nasengine search --data' takes.")]
+EXIT_BAD_INPUT = 2
+
+
+@app.command()
+def supernet(
+    space: Annotated[str, typer.Option(help="darts or nasbench201.")] = "darts",
+    batch: Annotated[str, typer.Option(help="Batch sizes, with commas between them.")] = "8,64",
+    repeats: Annotated[int, typer.Option(min=1, help="Measurements of each; the median counts.")] = 3,
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Supernet against a textbook implementation of the same mathematics: seconds, memory, deviation of logits."""
+
+    def work() -> list[dict[str, Any]]:
+        from benchmarks.supernet_speed import run
+
+        return [run(space, size, repeats=repeats, threads=threads) for size in _numbers(batch, "--batch")]
+
+    header = ("space", "batch", "reference", "ours", "speed-up", "memory", "logits")
+    _finish(work, header, lambda row: (
+        row["space"], str(row["batch_size"]), f"{row['reference_seconds']:.2f} s", f"{row['seconds']:.2f} s",
+        f"{row['speed_up']:.2f}x", f"{row['memory_share']:.2f} of {row['reference_peak_bytes'] / 2**30:.2f} GiB",
+        f"{row['max_deviation']:.1e}",
+    ), as_json)  # fmt: skip
+
+
+@app.command()
+def search(
+    table: TablePath,
+    data: DataPath,
+    space: Annotated[str, typer.Option(help="A space with a table: nasbench201.")] = "nasbench201",
+    seeds: Seeds = "0,1,2,3",
+    minutes: Annotated[float, typer.Option(min=0.1, help="What a seed may take.")] = 10.0,
+    methods: Annotated[str, typer.Option(help="Names of methods, with commas; 'all' for all.")] = "all",
+    threads: Threads = 2,
+    out: Annotated[Path, typer.Option(help="Finished rows are appended here and not run again.")] = Path(
+        "runs/bench-search.jsonl"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Quality of the architectures that each way of searching chooses, by a table of accuracies."""
+    shown: list[dict[str, Any]] = []
+
+    def work() -> list[dict[str, Any]]:
+        import torch
+
+        from benchmarks.results import ResultsFile
+        from benchmarks.search_quality import METHODS, run
+        from benchmarks.tables import read_nasbench201
+        from nasengine import registry
+
+        _known_space(space)
+        torch.set_num_threads(threads)
+        accuracies = read_nasbench201(table)
+        results = ResultsFile(out, ("benchmark", "method", "seed", "data", "threads"))
+        chosen = list(METHODS) if methods == "all" else [name.strip() for name in methods.split(",")]
+        rows = run(
+            registry.load("search space", space), _load(data), accuracies, results,
+            methods=chosen, seeds=_numbers(seeds, "--seeds"), minutes=minutes, threads=threads,
+        )  # fmt: skip
+        shown.extend(rows)
+        return shown
+
+    def lines() -> list[tuple[str, ...]]:
+        from benchmarks.search_quality import summary
+
+        return summary(shown)
+
+    _finish(work, ("method", "table test accuracy", "best leaf (oracle)", "time"), lines, as_json)
+
+
+@app.command()
+def correlation(
+    table: TablePath,
+    data: DataPath,
+    seeds: Seeds = "0",
+    splits: Annotated[str, typer.Option(help="Numbers of levels; 0 is one supernet, 3 are eight leaves.")] = "0,1,2,3",
+    architectures: Annotated[int, typer.Option(min=2, help="Random architectures.")] = 200,
+    threads: Threads = 2,
+    out: Annotated[Path, typer.Option(help="Finished rows are appended here and not run again.")] = Path(
+        "runs/bench-correlation.jsonl"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Kendall's tau between accuracies with the weights of a supernet, or of its leaves, and the table."""
+
+    def work() -> list[dict[str, Any]]:
+        import torch
+
+        from benchmarks.rank_correlation import run
+        from benchmarks.results import ResultsFile
+        from benchmarks.tables import read_nasbench201
+
+        torch.set_num_threads(threads)
+        results = ResultsFile(out, ("benchmark", "splits", "seed", "data", "num_architectures", "threads"))
+        return list(run(
+            _load(data), read_nasbench201(table), results, splits=_numbers(splits, "--splits"),
+            seeds=_numbers(seeds, "--seeds"), num_architectures=architectures, threads=threads,
+        ))  # fmt: skip
+
+    _finish(work, ("leaves", "seed", "Kendall tau", "time"), lambda row: (
+        str(row["num_leaves"]), str(row["seed"]), f"{row['kendall_tau']:.3f}", f"{row['seconds']:.0f} s",
+    ), as_json)  # fmt: skip
+
+
+def _known_space(space: str) -> None:
+    if space != "nasbench201":
+        raise ConfigError(f"--space: expected nasbench201, which has a table, got {space!r}")
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ConfigError(f"{option}: expected whole numbers with commas between them, got {text!r}")
+    return [int(part) for part in parts]
+
+
+def _load(data: str) -> "ImageDataset":
+    from functools import partial
+
+    from nasengine import registry
+    from nasengine.data import load_dataset
+
+    return load_dataset(data, {name: partial(registry.load("dataset", name)) for name in registry.names("dataset")})
+
+
+def _finish(work: Any, header: tuple[str, ...], line: Any, as_json: bool) -> None:
+    """Run a benchmark; print its rows as JSON or as a table."""
+    import inspect
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+
+    try:
+        rows = work()
+    except NasEngineError as fault:
+        message = " ".join(str(fault).split())
+        sys.stderr.write(f"nasengine: {message}\n")
+        if as_json:
+            print(json.dumps({"error": message}))
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    if as_json:
+        print(json.dumps(rows))
+        return
+    shown = Table(*header)
+    for entry in [line(row) for row in rows] if inspect.signature(line).parameters else line():
+        shown.add_row(*entry)
+    Console().print(shown)

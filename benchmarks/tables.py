@@ -1,0 +1,55 @@
+"""Published tables of accuracies; read from a path that the user gives, never shipped."""
+
+import csv
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasengine.errors import ConfigError
+
+ACCURACY = "cifar10_test_200ep"
+INFORMATION = ("cifar100_test_12ep", "imagenet16_120_test_12ep")
+MAX_BYTES, MAX_ROWS = 50_000_000, 1_000_000
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a table by architecture.
+
+    Args:
+        accuracy: CIFAR-10 test accuracy after 200 epochs, percent, by genotype.
+        information: columns that decide nothing, by genotype.
+    """
+
+    accuracy: dict[str, float]
+    information: dict[str, dict[str, float]]
+
+    def rank(self, genotype: str) -> int:
+        """1 for the best of the table; equal accuracies share the better rank."""
+        return 1 + sum(value > self.accuracy[genotype] for value in self.accuracy.values())
+
+
+def read_nasbench201(path: Path) -> Table:
+    """Read ``nasbench201.csv.gz``.
+
+    Raises:
+        ConfigError: the file is missing, too large or lacks a column.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"table {path}: expected at most {MAX_BYTES} bytes, got {path.stat().st_size}")
+        with gzip.open(path, "rt", newline="") as file:
+            rows = []
+            for row in csv.DictReader(file):
+                rows.append(row)
+                if len(rows) > MAX_ROWS:
+                    raise ConfigError(f"table {path}: expected at most {MAX_ROWS} rows, got more")
+        accuracy = {row["arch"]: float(row[ACCURACY]) for row in rows}
+        information = {row["arch"]: {name: float(row[name]) for name in INFORMATION if row.get(name)} for row in rows}
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as fault:
+        raise ConfigError(f"table {path}: expected nasbench201.csv.gz, got {fault}") from fault
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ConfigError(f"table {path}: expected columns arch and {ACCURACY} with numbers, got {fault!r}") from fault
+    if not accuracy:
+        raise ConfigError(f"table {path}: expected rows, got none")
+    return Table(accuracy, information)
