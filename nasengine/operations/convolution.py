@@ -8,13 +8,14 @@ from nasengine.graph.computation_graph import Operation
 
 
 class Convolution(nn.Conv2d):
-    """torch's convolution with three exact short cuts for a known image size.
+    """torch's convolution with four exact short cuts for a known image size.
 
     Taps of the kernel that only ever meet padding are left out: small images need small kernels. Dilated depthwise
-    convolutions of stride 1, slow on CPUs, run as undilated ones on rearranged pixels ("space to batch"). Strided 1x1
-    convolutions pick their pixels first: oneDNN, as torch 2.13.0 has it, writes outside its buffers in the backward
-    pass of such convolutions of up to 8 channels (channels last, two threads, an odd number of images). Images of
-    another size, and networks that are being exported, take the plain convolution.
+    convolutions of stride 1, slow on CPUs, run as undilated ones on rearranged pixels ("space to batch"). 1x1
+    convolutions are matrix products of pixels, which lie together in the channels-last layout; strided ones pick their
+    pixels first: oneDNN, as torch 2.13.0 has it, writes outside its buffers in the backward pass of such convolutions
+    of up to 8 channels (channels last, two threads, an odd number of images). Images of another size, and networks
+    that are being exported, take the plain convolution.
 
     Args:
         operation: a ``conv`` node.
@@ -35,16 +36,27 @@ class Convolution(nn.Conv2d):
         """Convolve images of shape (batch, channels, height, width)."""
         if not self._is_known(x) or torch.compiler.is_exporting():
             return super().forward(x)
-        rows, columns = self.cropped
-        weight = self.weight
-        if rows or columns:
-            weight = weight[:, :, rows : weight.shape[2] - rows, columns : weight.shape[3] - columns]
+        weight = self.used_weight()
         if self._pixel_step > 1:
             x = x[:, :, :: self.stride[0], :: self.stride[1]]
-        elif self._step:
-            x = _space_to_batch(x, self._step)
-        y = F.conv2d(x, weight, self.bias, *self._inner)
+        if self._is_product:
+            return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        if self._step:
+            x = _rearranged(x, self._step)
+        y = F.conv2d(x, weight, self.bias, *self.settings)
         return _batch_to_space(y, self._step) if self._step else y
+
+    def used_weight(self) -> Tensor:
+        """The kernel without the taps that are left out."""
+        rows, columns = self.cropped
+        if not (rows or columns):
+            return self.weight
+        return self.weight[:, :, rows : self.weight.shape[2] - rows, columns : self.weight.shape[3] - columns]
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether images of the known size go through one plain convolution with ``used_weight`` and ``settings``."""
+        return not self._step and self._pixel_step == 1 and not self._is_product and self.bias is None
 
     def weight_gradient(self, x: Tensor, gradient: Tensor) -> Tensor:
         """What the weights get from an output's gradient.
@@ -56,12 +68,12 @@ class Convolution(nn.Conv2d):
         if not self._is_known(x):
             return _weight_gradient(x, gradient, self.weight, self._plain)
         rows, columns = self.cropped
-        weight = self.weight[:, :, rows : self.weight.shape[2] - rows, columns : self.weight.shape[3] - columns]
+        weight = self.used_weight()
         if self._pixel_step > 1:
             x = x[:, :, :: self.stride[0], :: self.stride[1]]
         elif self._step:
             x, gradient = _space_to_batch(x, self._step), _space_to_batch(gradient, self._step)
-        found = _weight_gradient(x, gradient, weight, self._inner)
+        found = _weight_gradient(x, gradient, weight, self.settings)
         return F.pad(found, (columns, columns, rows, rows)) if rows or columns else found
 
     def _is_known(self, x: Tensor) -> bool:
@@ -75,10 +87,11 @@ class Convolution(nn.Conv2d):
         )
         remaining = [size - 2 * cut for size, cut in zip(operation.kernel, self.cropped, strict=True)]
         self._plain = (stride, operation.padding, dilation, groups)
-        self._inner = (stride, padding, dilation, groups)
+        self.settings = (stride, padding, dilation, groups)
         self._step, self._pixel_step = 0, 1
+        self._is_product = remaining == [1, 1] and padding == (0, 0) and groups == 1
         if remaining == [1, 1] and padding == (0, 0):
-            self._pixel_step, self._inner = max(stride), ((1, 1), padding, (1, 1), groups)
+            self._pixel_step, self.settings = max(stride), ((1, 1), padding, (1, 1), groups)
             return
         step = dilation[0]
         rearranged = (
@@ -87,7 +100,7 @@ class Convolution(nn.Conv2d):
             and all(pad % step == 0 for pad in padding)
         )  # fmt: skip
         if rearranged:
-            self._step, self._inner = step, (stride, tuple(pad // step for pad in padding), (1, 1), groups)
+            self._step, self.settings = step, (stride, tuple(pad // step for pad in padding), (1, 1), groups)
 
 
 def _weight_gradient(
@@ -113,6 +126,17 @@ def _unused_taps(operation: Operation, axis: int) -> int:
     while 2 * (cut + 1) < kernel and not used(cut) and not used(kernel - 1 - cut):
         cut += 1
     return cut
+
+
+def _rearranged(x: Tensor, step: int) -> Tensor:
+    """``_space_to_batch``, kept with the tensor: in a supernet many convolutions read the same one."""
+    kept: dict[int, Tensor] | None = getattr(x, "_rearranged_pixels", None)
+    if kept is None:
+        kept = {}
+        x._rearranged_pixels = kept  # type: ignore[attr-defined]
+    if step not in kept or (torch.is_grad_enabled() and x.requires_grad and not kept[step].requires_grad):
+        kept[step] = _space_to_batch(x, step)
+    return kept[step]
 
 
 def _space_to_batch(x: Tensor, step: int) -> Tensor:

@@ -49,8 +49,20 @@ def _linear(operation: Operation) -> nn.Module:
     return nn.Linear(operation.input_shapes[0][-1], operation.output_shape[-1], bias=operation.bias)
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """torch's batch norm without counting batches where the count is not used: a supernet has hundreds of them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise; running statistics are updated in training."""
+        if not self.training or self.momentum is None or torch.compiler.is_exporting():
+            return super().forward(x)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
+        )
+
+
 def _batch_norm(operation: Operation) -> nn.Module:
-    return nn.BatchNorm2d(operation.output_shape[0], affine=bool(operation.attribute("affine", True)))
+    return BatchNorm(operation.output_shape[0], affine=bool(operation.attribute("affine", True)))
 
 
 def _layer_norm(operation: Operation) -> nn.Module:

@@ -1,6 +1,6 @@
 """One supernet for every space that states a supergraph."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,6 +13,8 @@ from nasengine.graph.computation_graph import ComputationGraph
 from nasengine.graph.passes import merge_duplicates
 from nasengine.graph.supergraph import ChoiceKey, Selection
 from nasengine.network import GraphNetwork, Plan, build_functions, build_modules
+from nasengine.operations.convolution import Convolution
+from nasengine.operations.norm_relu_convolution import NormReluConvolution
 from nasengine.protocols import NetworkConfig, SupernetSpace
 from nasengine.supernet.choice import ActiveKey, Choice, Mixture, active_key
 
@@ -42,6 +44,7 @@ class Supernet(nn.Module):
         self.graph = merge_duplicates(supergraph.resolve(self.allowed, keep_mixes=True))
         self.nodes = build_modules(self.graph, seed)
         self._functions = build_functions(self.graph, self.nodes)
+        self._fused_functions = _fused(self.graph, self._functions)
         self._edges = {
             node: (operation.attribute("choice"), operation.attribute("candidates"))
             for node, operation in enumerate(self.graph.operations)
@@ -66,7 +69,7 @@ class Supernet(nn.Module):
         # What is always zero adds nothing to a sum: it is neither computed nor added.
         active = self._without_zeros(self.active_of(choice)) if isinstance(choice, Mixture) else self.active_of(choice)
         plan = self._plan(active)
-        (logits,) = plan.run(x, self._functions, mix=_Mixer(self, plan, choice, active))
+        (logits,) = plan.run(x, self._fused_functions, mix=_Mixer(self, plan, choice, active))
         return logits
 
     def run_repeated(
@@ -162,6 +165,27 @@ class Supernet(nn.Module):
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return self._plans[key]
+
+
+def _fused(graph: ComputationGraph, functions: Sequence[Callable[..., Tensor]]) -> list[Callable[..., Tensor]]:
+    """Batch norm, ReLU and convolution that nothing else reads, as one: less is kept for the backward pass."""
+    uses = Counter(source for sources in graph.inputs for source in sources) + Counter(graph.outputs)
+    found = list(functions)
+    for node, operation in enumerate(graph.operations):
+        if operation.kind != "conv" or operation.groups == 1:
+            continue
+        (active,) = graph.inputs[node]
+        (normed,) = graph.inputs[active] if graph.operations[active].kind == "relu" else (active,)
+        norm, conv = functions[normed], functions[node]
+        alone = uses[active] == uses[normed] == 1 and normed != active
+        if alone and isinstance(norm, nn.BatchNorm2d) and norm.weight is None and isinstance(conv, Convolution):
+            found[normed] = found[active] = _pass_on
+            found[node] = NormReluConvolution(norm, conv)
+    return found
+
+
+def _pass_on(x: Tensor) -> Tensor:
+    return x
 
 
 def _take_weights(target: nn.Module, source: nn.Module) -> None:
