@@ -54,7 +54,7 @@ def search(
         typer.Option(
             help="Supernet training: darts, darts-second-order, fixed, snas, beta-darts, drnas or single-path."
         ),
-    ] = "darts",
+    ] = "fixed",
     selection: Annotated[
         str | None,
         typer.Option(

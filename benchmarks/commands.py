@@ -69,7 +69,7 @@ def search(
         from benchmarks.tables import read_nasbench201
         from nasengine import registry
 
-        _known_space(space)
+        _one_of("--space", space, ("nasbench201",))
         torch.set_num_threads(threads)
         accuracies = read_nasbench201(table)
         results = ResultsFile(out, ("benchmark", "method", "seed", "data", "threads"))
@@ -123,9 +123,71 @@ def correlation(
     ), as_json)  # fmt: skip
 
 
-def _known_space(space: str) -> None:
-    if space != "nasbench201":
-        raise ConfigError(f"--space: expected nasbench201, which has a table, got {space!r}")
+@app.command()
+def selection(
+    data: DataPath,
+    space: Annotated[str, typer.Option(help="darts or nasbench201.")] = "nasbench201",
+    seeds: Seeds = "0,1,2",
+    criterion: Annotated[str, typer.Option(help="accuracy or loss.")] = "loss",
+    batch: Annotated[int, typer.Option(min=2, help="Images in a batch.")] = 100,
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Passes of perturbation-based selection with early stopping, and whether its decisions stay the same."""
+
+    def work() -> list[dict[str, Any]]:
+        import torch
+
+        from benchmarks.selection_passes import SIZES, run
+        from nasengine import registry
+
+        _one_of("--space", space, tuple(SIZES))
+        _one_of("--criterion", criterion, ("accuracy", "loss"))
+        torch.set_num_threads(threads)
+        found, images = registry.load("search space", space), _load(data)
+        return [
+            run(found, images, seed=seed, criterion=criterion, batch_size=batch) for seed in _numbers(seeds, "--seeds")
+        ]
+
+    header = ("space", "seed", "decisions", "equal", "passes", "share", "largest loss of a change")
+    _finish(work, header, lambda row: (
+        row["space"], str(row["seed"]), str(row["num_decisions"]), str(row["equal_decisions"]),
+        f"{row['passes']:.1f} of {row['full_passes']:.0f}", f"{row['share']:.1%}", f"{row['largest_loss']:.4f}",
+    ), as_json)  # fmt: skip
+
+
+@app.command()
+def splitting(
+    data: DataPath,
+    space: Annotated[str, typer.Option(help="darts or nasbench201.")] = "darts",
+    seeds: Seeds = "0,1,2",
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Gradient matching against the paper's procedure: seconds, chosen edge and groups, share of the training."""
+
+    def work() -> list[dict[str, Any]]:
+        import torch
+
+        from benchmarks.scoring_speed import run
+        from nasengine import registry
+
+        _one_of("--space", space, ("darts", "nasbench201"))
+        torch.set_num_threads(threads)
+        found, images = registry.load("search space", space), _load(data)
+        return [run(found, images, seed=seed) for seed in _numbers(seeds, "--seeds")]
+
+    header = ("space", "seed", "ours", "paper's", "share", "same outcome", "batches", "of training")
+    _finish(work, header, lambda row: (
+        row["space"], str(row["seed"]), f"{row['seconds']:.0f} s", f"{row['paper_seconds']:.0f} s",
+        f"{row['share']:.1%}", f"{row['same']} (gap {row['gap']:.4f})", str(row["num_batches"]),
+        f"{row['share_of_training']:.1%}",
+    ), as_json)  # fmt: skip
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{option}: expected {' or '.join(known)}, got {value!r}")
 
 
 def _numbers(text: str, option: str) -> list[int]:

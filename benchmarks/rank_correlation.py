@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.results import ResultsFile, Row, machine
+from benchmarks.results import ResultsFile, Row, data_name, machine
 from benchmarks.tables import Table
 from nasengine import registry
 from nasengine.data import ImageDataset
@@ -43,14 +43,14 @@ def run(
     for seed in seeds:
         for levels in splits:
             key = {"splits": levels, "seed": seed, "num_architectures": num_architectures, "threads": threads}
-            known = results.find(benchmark="correlation", data=dataset.name, **key)
+            known = results.find(benchmark="correlation", data=data_name(dataset), **key)
             if known is None:
                 begin = time.perf_counter()
                 found = _measure(space, dataset.reduced(NUM_TRAIN_IMAGES, None, IMAGE_SIZE, seed), table, **key)
                 seconds = round(time.perf_counter() - begin, 1)
                 known = {
-                    "benchmark": "correlation", "method": "single path", "space": space.name, "data": dataset.name,
-                    **key, **found, "seconds": seconds, "machine": machine(),
+                    "benchmark": "correlation", "method": "single path", "space": space.name,
+                    "data": data_name(dataset), **key, **found, "seconds": seconds, "machine": machine(),
                 }  # fmt: skip
                 results.append(known)
             yield known

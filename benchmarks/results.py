@@ -5,9 +5,12 @@ import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasengine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nasengine.data import ImageDataset
 
 Row = dict[str, Any]
 
@@ -51,6 +54,11 @@ def _read(path: Path) -> list[Row]:
             raise ConfigError(f"results file {path}, line {number}: expected a JSON object, got {line[:60]!r}")
         rows.append(row)
     return rows
+
+
+def data_name(dataset: "ImageDataset") -> str:
+    """Name of the images, without where they lie on this machine."""
+    return Path(dataset.name).name
 
 
 def machine() -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import ResultsFile, Row, machine, mean_and_spread
+from benchmarks.results import ResultsFile, Row, data_name, machine, mean_and_spread
 from benchmarks.tables import Table
 from nasengine.architecture import Architecture
 from nasengine.data import ImageDataset
@@ -30,7 +30,7 @@ _RECIPE = TrainingRecipe(epochs=15, batch_size=64, learning_rate=0.025, final_le
 SCALE = SearchScale(
     supernet_channels=8, supernet_cells=1, supernet=_RECIPE, tuning_epochs=1,
     splits=1, warmup_epochs=3, epochs_between_splits=1, leaf_epochs=15, scoring_batches=30,
-    halving_epochs=8, finalists_per_leaf=2, sampled_paths=100,
+    halving_epochs=5, finalists_per_leaf=2, sampled_paths=100,
     final_channels=8, final_cells=3,
     final=TrainingRecipe(epochs=8, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True),
     max_train_images=10_000, max_test_images=1_000, max_image_size=16,
@@ -49,7 +49,7 @@ METHODS: Mapping[str, dict[str, Any]] = {
 """Settings of each method; ``random search`` trains random architectures for as many seconds as ours took."""
 
 OURS = next(iter(METHODS))
-EXHAUSTIVE_LEAF_EPOCHS = 8  # five leaves instead of two
+EXHAUSTIVE_SCALE = replace(SCALE, leaf_epochs=8)  # five leaves instead of two in the same time
 
 
 def run(
@@ -80,9 +80,11 @@ def run(
         raise ConfigError(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}")
     for seed in seeds:
         for method in methods:
-            known = results.find(method=method, seed=seed, data=dataset.name, threads=threads)
+            known = results.find(benchmark="search", method=method, seed=seed, data=data_name(dataset), threads=threads)
             if known is None:
-                ours = results.find(method=OURS, seed=seed, data=dataset.name, threads=threads)
+                ours = results.find(
+                    benchmark="search", method=OURS, seed=seed, data=data_name(dataset), threads=threads
+                )
                 seconds = min(minutes * 60, ours["seconds"] if ours else minutes * 60)
                 found = _measure(space, dataset, method, seed, threads, seconds)
                 known = _row(space, dataset, table, method, seed, threads, minutes, found)
@@ -106,9 +108,9 @@ def _measure(
 def _search(
     space: SupernetSpace, dataset: ImageDataset, method: str, seed: int, threads: int
 ) -> tuple[Architecture, list[Architecture]]:
-    scale = replace(SCALE, leaf_epochs=EXHAUSTIVE_LEAF_EPOCHS) if method.startswith("exhaustive") else SCALE
+    scale = EXHAUSTIVE_SCALE if method.startswith("exhaustive") else SCALE
     settings = SearchSettings.read(
-        {"space": space.name, "data": dataset.name, "seed": seed, "threads": threads, **METHODS[method]}, method
+        {"space": space.name, "data": data_name(dataset), "seed": seed, "threads": threads, **METHODS[method]}, method
     )
     with tempfile.TemporaryDirectory() as folder:
         search = ArchitectureSearch(settings, scale, space, dataset, RandomStrategy, LineProgress())
@@ -121,19 +123,20 @@ def _search(
 
 
 def _random_search(space: SupernetSpace, dataset: ImageDataset, seed: int, seconds: float) -> Architecture:
-    """Train random architectures as ours trains its finalists, until the time is up; the best by validation."""
+    """Train random architectures shortly, one after the other, until the time is up; the best by validation."""
     from nasengine.network import GraphNetwork
     from nasengine.protocols import NetworkConfig
 
     config = NetworkConfig(dataset.num_classes, dataset.image_shape, SCALE.final_channels, SCALE.final_cells)
+    recipe = SCALE.final
     rng = random.Random(seed_of(seed, "random search"))
     begin, best, chosen, slowest = time.perf_counter(), (-1.0, 0.0), None, 0.0
     while chosen is None or time.perf_counter() - begin + slowest < seconds:
         started = time.perf_counter()
         architecture = space.sample(rng)
         network = GraphNetwork(space.to_graph(architecture, config), seed_of(seed, "final"))
-        training = NetworkTraining("random", network, dataset, SCALE.final, seed=seed, split=dataset.train)
-        for epoch in range(SCALE.final.epochs):
+        training = NetworkTraining("random", network, dataset, recipe, seed=seed, split=dataset.train)
+        for epoch in range(recipe.epochs):
             training.run_step(epoch)
         value = measure(network, dataset.validation, dataset)
         if (value.accuracy, -value.loss) > best:
@@ -157,7 +160,7 @@ def _row(
     leaves = [space.format(leaf) for leaf in found["leaves"]]
     best = max(leaves, key=lambda leaf: table.accuracy[leaf], default=chosen)
     return {
-        "benchmark": "search", "method": method, "space": space.name, "data": dataset.name, "seed": seed,
+        "benchmark": "search", "method": method, "space": space.name, "data": data_name(dataset), "seed": seed,
         "threads": threads, "seconds": found["seconds"], "within_minutes": found["seconds"] <= minutes * 60,
         "machine": machine(), "chosen": chosen, "table_test_accuracy": table.accuracy[chosen],
         "table_rank": table.rank(chosen), "information": table.information[chosen],

@@ -83,7 +83,8 @@ class SearchScale:
         sampled_paths: architectures that are compared after single-path training, of a supernet or of all its leaves.
         splits: levels at which the supernet is split; 0 trains one supernet.
         warmup_epochs, epochs_between_splits, leaf_epochs: of the supernet and its parts, where it is split.
-        scoring_batches: training batches for the gradient matching score of an edge, at most.
+        scoring_batches, scoring_batch_size: training batches for the gradient matching score of an edge, at most, and
+            images in each; as many as in training by default.
         finalists_per_leaf: architectures that a leaf proposes after single-path training; otherwise it proposes one.
         halving_epochs: of each proposed architecture in the first round of their comparison.
         max_train_images: images kept of the train and validation halves together; None keeps all.
@@ -107,6 +108,7 @@ class SearchScale:
     finalists_per_leaf: int = 2
     halving_epochs: int = 2
     scoring_batches: int = 6
+    scoring_batch_size: int | None = None
     max_train_images: int | None = None
     max_test_images: int | None = None
     max_image_size: int | None = None

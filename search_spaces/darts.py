@@ -184,18 +184,19 @@ _SCALES = {
         supernet=replace(_SUPERNET, epochs=1), tuning_epochs=0,
         final_channels=8, final_cells=3, final=TrainingRecipe(epochs=12, learning_rate=0.05),
         max_train_images=256, max_test_images=512, max_image_size=16, sampled_paths=6,
+        scoring_batches=1, scoring_batch_size=16, halving_epochs=1,
     ),
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=4,
         supernet=replace(_SUPERNET, epochs=10), tuning_epochs=1,
-        warmup_epochs=3, leaf_epochs=4, halving_epochs=3, scoring_batches=20,
+        warmup_epochs=3, leaf_epochs=6, halving_epochs=10, scoring_batches=12, scoring_batch_size=16,
         final_channels=16, final_cells=4, final=TrainingRecipe(epochs=25, learning_rate=0.05, batch_size=64),
     ),
     # The papers' setting: DARTS, section 3.1, with the tuning of perturbation-based selection (Wang et al., 2021).
     "full": SearchScale(
         supernet_channels=16, supernet_cells=8,
         supernet=replace(_SUPERNET, epochs=50), tuning_epochs=5,
-        warmup_epochs=2, epochs_between_splits=2, leaf_epochs=15, halving_epochs=30, scoring_batches=100,
+        splits=3, warmup_epochs=2, epochs_between_splits=2, leaf_epochs=15, halving_epochs=30, scoring_batches=100,
         selection_batch_size=64, sampled_paths=1000,
         final_channels=36, final_cells=20,
         final=TrainingRecipe(epochs=600, batch_size=96, cutout=0.5, drop_path=0.2, auxiliary_weight=0.4),

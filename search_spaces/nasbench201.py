@@ -109,11 +109,12 @@ _SCALES = {
         supernet=replace(_SUPERNET, epochs=2), tuning_epochs=0,
         final_channels=8, final_cells=1, final=TrainingRecipe(epochs=10, learning_rate=0.1, nesterov=True),
         max_train_images=1024, max_test_images=1000, max_image_size=16, sampled_paths=10,
+        scoring_batches=3, halving_epochs=1,
     ),
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=1,
         supernet=replace(_SUPERNET, epochs=20), tuning_epochs=2,
-        warmup_epochs=5, epochs_between_splits=2, leaf_epochs=8, halving_epochs=5, scoring_batches=20,
+        warmup_epochs=5, leaf_epochs=12, halving_epochs=20, scoring_batches=20,
         final_channels=16, final_cells=2,
         final=TrainingRecipe(epochs=40, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True),
     ),
@@ -121,7 +122,7 @@ _SCALES = {
     "full": SearchScale(
         supernet_channels=16, supernet_cells=5,
         supernet=replace(_SUPERNET, epochs=100), tuning_epochs=5,
-        warmup_epochs=15, epochs_between_splits=15, leaf_epochs=30, halving_epochs=12, scoring_batches=100,
+        splits=2, warmup_epochs=15, epochs_between_splits=15, leaf_epochs=30, halving_epochs=12, scoring_batches=100,
         selection_batch_size=64, sampled_paths=200,
         final_channels=16, final_cells=5,
         final=TrainingRecipe(

@@ -1,9 +1,12 @@
-"""Picking one of several networks by short trainings, the worse half leaving at each round.
+"""Picking one of several networks, the worse half leaving at each round, with more training from round to round.
 
 Jamieson and Talwalkar, 2016, arXiv 1502.07943. Networks learn from one half of the training images and are compared on
-the other; test images take no part. Each leaves with the weights that it was compared with.
+the other; test images take no part. They begin with weights that they inherit, so that the first round needs no
+training. Each leaves with the weights that it was compared with.
 """
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 from nasengine.errors import TrainingError
@@ -15,11 +18,12 @@ from nasengine.protocols import TaskState
 class SuccessiveHalving:
     """A task whose steps are epochs of the networks that are still in the race.
 
-    Of networks with equal accuracies the one with the smaller loss is ahead. A network that diverges leaves the race.
+    The smaller validation loss is ahead, since accuracies of networks that have hardly been trained differ by few
+    images; of equal losses the larger accuracy. A network that diverges leaves the race.
 
     Args:
         trainings: one for each network, on the training half; their recipes are as long as all rounds together.
-        epochs: of the first round; each round doubles the epochs that a network has had.
+        epochs: of the second round; the first has none, and each further round doubles what a network has had.
     """
 
     name = "halving"
@@ -29,36 +33,37 @@ class SuccessiveHalving:
         self.alive = list(range(len(trainings)))
         self.failed: dict[int, str] = {}
         self.rounds: list[dict[int, Measurement]] = []
-        self._plan: list[tuple[int, int, int]] = []  # round, place among those alive, epoch
+        self._plan: list[_Epoch | None] = []  # None ends a round
         count, done, number = len(trainings), 0, 0
         while count > 1:
-            total = epochs * 2**number
-            self._plan.extend((number, place, epoch) for place in range(count) for epoch in range(done, total))
+            total = epochs * 2 ** (number - 1) if number else 0
+            self._plan.extend(_Epoch(place, epoch) for place in range(count) for epoch in range(done, total))
+            self._plan.append(None)
             count, done, number = -(-count // 2), total, number + 1
 
     @property
     def num_steps(self) -> int:
-        """Epochs of all networks together."""
+        """Epochs of all networks together, and ends of rounds."""
         return len(self._plan)
 
     @staticmethod
     def total_epochs(num_networks: int, epochs: int) -> int:
         """Epochs that the last two have had at the end."""
-        rounds = max(0, (num_networks - 1).bit_length() - 1)
-        return epochs * 2**rounds
+        rounds = max(0, (num_networks - 1).bit_length())
+        return epochs * 2 ** (rounds - 2) if rounds > 1 else 0
 
     def run_step(self, step: int) -> dict[str, Any]:
-        """Train one network for an epoch; at the end of a round measure all and drop the worse half."""
-        number, place, epoch = self._plan[step]
-        index = self.alive[place]
-        metrics: dict[str, Any] = {"network": index, "round": number}
+        """Train one network for an epoch, or measure all and drop the worse half."""
+        entry = self._plan[step]
+        if entry is None:
+            return {"validation_accuracy": {str(key): value.accuracy for key, value in self._end_round().items()}}
+        index = self.alive[entry.place]
+        metrics: dict[str, Any] = {"network": index}
         if index not in self.failed:
             try:
-                metrics |= self.trainings[index].run_step(epoch)
+                metrics |= self.trainings[index].run_step(entry.epoch)
             except TrainingError as fault:
                 self.failed[index] = metrics["failure"] = str(fault)
-        if step + 1 == len(self._plan) or self._plan[step + 1][0] > number:
-            metrics["validation_accuracy"] = {str(key): value.accuracy for key, value in self._end_round().items()}
         return metrics
 
     def _end_round(self) -> dict[int, Measurement]:
@@ -70,7 +75,7 @@ class SuccessiveHalving:
         if not measured:
             raise TrainingError(f"all networks of the last round diverged; the first: {self.failed[self.alive[0]]}")
         self.rounds.append(measured)
-        worst = Measurement(-1.0, 0.0)
+        worst = Measurement(0.0, math.inf)
         ranked = sorted(self.alive, key=lambda index: _order(measured.get(index, worst)))  # stable
         self.alive = sorted(ranked[: -(-len(ranked) // 2)])
         return measured
@@ -106,5 +111,11 @@ class SuccessiveHalving:
             training.load_state(TaskState(own))
 
 
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    place: int  # among those alive
+    epoch: int
+
+
 def _order(value: Measurement) -> tuple[float, float]:
-    return -value.accuracy, value.loss
+    return value.loss, -value.accuracy

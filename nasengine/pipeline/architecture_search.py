@@ -3,9 +3,10 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from nasengine.architecture import Architecture
-from nasengine.data import ImageDataset
+from nasengine.data import ImageDataset, batches
 from nasengine.errors import TrainingError
 from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
@@ -13,14 +14,15 @@ from nasengine.pipeline.executor import InProcessExecutor
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_task
 from nasengine.protocols import Executor, Job, NetworkConfig, SearchScale, Strategy, SupernetSpace, Task
-from nasengine.randomness import seed_of
+from nasengine.randomness import seed_of, seeded_generator
 from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
 from nasengine.store import RunStore
 from nasengine.supernet import ArchitectureWeights, Supernet
 from nasengine.supernet.splitting import PRESETS, GradientMatching, SplitSchedule, SplitTraining
-from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining
+from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining, recalibrate
 
 MakeStrategy = Callable[[SupernetSpace, random.Random], Strategy]
+RECALIBRATION_BATCH_SIZE, NUM_BATCHES = 128, 8
 Selector = MagnitudeSelection | PerturbationSelection | SampledPathSelection
 
 
@@ -31,10 +33,12 @@ class Candidate:
     Args:
         leaf: number of the leaf; 0 for an undivided supernet.
         architecture: what was selected there.
+        network: the architecture with the weights that it has in the leaf.
     """
 
     leaf: int
     architecture: Architecture
+    network: GraphNetwork
 
 
 class ArchitectureSearch:
@@ -117,7 +121,7 @@ class ArchitectureSearch:
             restart=settings.restart_leaves,
             by=settings.split_by,
             single_path=single_path,
-            settings=GradientMatching(max_batches=scale.scoring_batches),
+            settings=GradientMatching(max_batches=scale.scoring_batches, batch_size=scale.scoring_batch_size),
         )
 
     def _make_splitting(self) -> SplitTraining:
@@ -132,7 +136,9 @@ class ArchitectureSearch:
         training, selection = self._parts(leaf, supernet)
         self._run(training_name, training)
         self._run(selection_name, selection)
-        return [Candidate(leaf, architecture) for architecture in self._chosen(selection)]
+        return [
+            Candidate(leaf, architecture, supernet.extract(architecture)) for architecture in self._chosen(selection)
+        ]
 
     def _parts(self, leaf: int, supernet: Supernet) -> tuple[Task, Selector]:
         settings, scale = self.settings, self.scale
@@ -195,24 +201,22 @@ class ArchitectureSearch:
         return candidates
 
     def _best_of(self, candidates: list[Candidate]) -> Architecture:
-        """Successive halving of short trainings on one half of the training images, measured on the other."""
-        owners: dict[Architecture, int] = {}
-        for candidate in candidates:
-            owners.setdefault(candidate.architecture, candidate.leaf)
-        architectures = list(owners)
-        epochs = SuccessiveHalving.total_epochs(len(architectures), self.scale.halving_epochs)
-        recipe = replace(self.scale.final, epochs=max(1, epochs))
-        trainings = [
-            NetworkTraining(
-                f"candidate {index}", self.network(architecture), self.dataset, recipe,
+        """Successive halving of what the leaves propose, with the leaves' weights, on validation images."""
+        self.finalists = list({candidate.architecture: candidate for candidate in reversed(candidates)}.values())[::-1]
+        epochs = SuccessiveHalving.total_epochs(len(self.finalists), self.scale.halving_epochs)
+        recipe = replace(self.scale.supernet, epochs=max(1, epochs))
+        trainings = []
+        for index, candidate in enumerate(self.finalists):
+            generator = seeded_generator(self.settings.seed, "recalibration")
+            feed = batches(self.dataset.train, self.dataset, RECALIBRATION_BATCH_SIZE, generator)
+            recalibrate(candidate.network, candidate.network, (images for images, _ in islice(feed, NUM_BATCHES)))
+            trainings.append(NetworkTraining(
+                f"candidate {index}", candidate.network, self.dataset, recipe,
                 seed=self.settings.seed, split=self.dataset.train,
-            )
-            for index, architecture in enumerate(architectures)
-        ]  # fmt: skip
+            ))  # fmt: skip
         self.halving = SuccessiveHalving(trainings, self.scale.halving_epochs)
-        self.finalists = [Candidate(leaf, architecture) for architecture, leaf in owners.items()]
         self._run("halving", self.halving)
-        return architectures[self.halving.winner()]
+        return self.finalists[self.halving.winner()].architecture
 
     def _run(self, name: str, task: Task) -> None:
         run_task(task, name, self.store, self.progress, seed=self.settings.seed)

@@ -175,6 +175,7 @@ class Search:
                     "genotype": self.space.format(part.finalists[index].architecture),
                     "rounds": sum(index in measured for measured in halving.rounds),
                     "validation_accuracy": value.accuracy,
+                    "validation_loss": value.loss,
                     "oracle_test_accuracy": accuracy(network, self.dataset.test, self.dataset),
                 })  # fmt: skip
             return {"leaves": rows}

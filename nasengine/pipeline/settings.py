@@ -38,7 +38,7 @@ class SearchSettings(BaseModel):
     data: str
     budget: Literal["quick", "standard", "full"] = "standard"
     seed: int = Field(default=0, ge=0, lt=2**63)
-    training: Literal["darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "single-path"] = "darts"
+    training: Literal["darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "single-path"] = "fixed"
     selection: Literal["perturbation", "magnitude", "sampled-paths"] = "perturbation"
     strategy: str = "random"
     splits: int | None = Field(default=None, ge=0, le=MAX_SPLITS)

@@ -2,13 +2,14 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from nasengine.architecture import CellEdge, CellGenotype
 from nasengine.cells import CellTopology
 from nasengine.errors import GenotypeError
-from search_spaces.darts import DARTS, S1
+from search_spaces.darts import DARTS, S1, S2
 from search_spaces.nasbench201 import NASBENCH201
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1")
@@ -82,3 +83,26 @@ def test_wrong_genotypes_are_named(edges, message):
 def test_wrong_cells_are_named():
     with pytest.raises(GenotypeError, match="small: expected cells cell, got normal"):
         SMALL.validate(CellGenotype.of(normal=[]), "small")
+
+
+def test_parts_of_a_space_keep_to_their_candidates():
+    allowed = {("cell", index): tuple(range(len(names))) for index, names in enumerate(SMALL.candidates["cell"])}
+    part = replace(SMALL, allowed={**allowed, ("cell", 0): (1,)})
+    other = replace(SMALL, allowed={**allowed, ("cell", 0): (2,)})
+    rng = random.Random(0)
+    whole = set(SMALL.enumerate())
+    assert set(part.enumerate()) | set(other.enumerate()) == whole
+    assert len(set(part.enumerate())) == part.size
+    genotype = part.sample(rng)
+    for _ in range(50):
+        part.validate(genotype, "part")
+        genotype = part.mutate(genotype, rng)
+
+
+def test_the_only_architecture_of_a_part_has_no_neighbour():
+    single = replace(S2, topology=replace(S2.topology, inputs_per_node=None))
+    allowed = {(kind, edge): (0,) for kind in ("normal", "reduce") for edge in range(14)}
+    part = single.restrict(allowed)
+    assert part.size == 1
+    architecture = part.sample(random.Random(0))
+    assert part.mutate(architecture, random.Random(0)) == architecture

@@ -29,6 +29,8 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     result = call("search", "--space", "nasbench201", "--budget", "quick", "--out", str(folder))
     assert result.exit_code == 0, result.output
+    for label in ("split 1", "leaf 0", "leaf 1", "test (oracle)"):  # the supernet is split without being asked
+        assert label in result.stdout
     for label in ("winner", "test accuracy", "random baseline", "macs", "parameters", "ONNX file", "largest deviation"):
         assert label in result.stdout
     assert "winner: " in result.stderr
@@ -150,6 +152,12 @@ BAD_CALLS = [
     (("search", "--resume", "TAKEN"), "expected a journal.jsonl in it"),
     (("search", "--learning-rate", "99"), "--learning-rate: expected a number between 0 and 10"),
     (("search", "--training", "single-path", "--selection", "magnitude"), "expected sampled-paths after single-path"),
+    (("search", "--splits", "7"), "splits: input should be less than or equal to 6, got 7"),
+    (("search", "--splits", "-1"), "splits: input should be greater than or equal to 0, got -1"),
+    (("search", "--ways", "9"), "--ways: expected 2 to 7, the most candidates that an edge of darts has, got 9"),
+    (("search", "--split-by", "magic"), "split_by: input should be 'gradient-matching', 'random' or 'exhaustive'"),
+    (("search", "--preset", "darts", "--splits", "2"), "--preset: expected no --splits beside it"),
+    (("search", "--preset", "nasbench201-single-path"), "expected a preset made for --training fixed"),
     (("search", "--strategy", "genius"), "strategy 'genius' is unknown"),
     (("search", "--seed", "-1"), "seed: input should be greater than or equal to 0, got -1"),
     (

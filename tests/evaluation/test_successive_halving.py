@@ -2,9 +2,11 @@
 
 import copy
 
+import pytest
 import torch
 
 from nasengine.data.digits import load
+from nasengine.errors import TrainingError
 from nasengine.evaluation import NetworkTraining, SuccessiveHalving
 from nasengine.network import GraphNetwork
 from nasengine.protocols import NetworkConfig, TrainingRecipe
@@ -23,23 +25,26 @@ def make() -> SuccessiveHalving:
     trainings = []
     for genotype in GENOTYPES:
         graph = NASBENCH201.to_graph(NASBENCH201.parse(genotype), NetworkConfig(10, (1, 8, 8), 4, 1))
-        trainings.append(NetworkTraining("x", GraphNetwork(graph, 0), digits, recipe, seed=0, split=digits.train))
+        network = GraphNetwork(graph, 0)
+        training = NetworkTraining("x", network, digits, recipe, seed=0, split=digits.train)
+        training.run_step(0)  # stands for inherited weights
+        trainings.append(training)
     return SuccessiveHalving(trainings, epochs=2)
 
 
 def test_the_better_network_wins_and_the_race_resumes_bit_for_bit():
     whole = make()
-    assert whole.num_steps == 3 * 2 + 2 * 2
-    for step in range(7):
+    assert whole.num_steps == 1 + 2 * 2 + 1
+    for step in range(3):
         whole.run_step(step)
     middle = copy.deepcopy(whole.state())
-    for step in range(7, whole.num_steps):
+    for step in range(3, whole.num_steps):
         whole.run_step(step)
     assert whole.winner() == 1
     assert [len(measured) for measured in whole.rounds] == [3, 2]
     other = make()
     other.load_state(middle)
-    for step in range(7, other.num_steps):
+    for step in range(3, other.num_steps):
         other.run_step(step)
     assert other.rounds == whole.rounds
     expected = whole.state().tensors
@@ -50,3 +55,48 @@ def test_a_single_network_needs_no_race():
     race = SuccessiveHalving(make().trainings[:1], epochs=2)
     assert race.num_steps == 0
     assert race.winner() == 0
+
+
+def test_a_network_that_diverges_leaves_the_race():
+    race = make()
+    metrics = [race.run_step(0)]
+    assert 1 in race.alive
+    with torch.no_grad():
+        next(race.trainings[1].network.parameters()).fill_(float("nan"))
+    metrics += [race.run_step(step) for step in range(1, race.num_steps)]
+    assert race.winner() != 1
+    assert "expected a finite loss, got nan" in str(metrics)
+    assert 1 not in race.rounds[1]
+    again = make()
+    again.load_state(race.state())
+    assert again.failed == race.failed
+
+
+def test_a_race_in_which_all_diverge_is_an_error():
+    race = make()
+    race.run_step(0)
+    for training in race.trainings:
+        with torch.no_grad():
+            next(training.network.parameters()).fill_(float("nan"))
+    for step in range(1, race.num_steps - 1):
+        race.run_step(step)
+    with pytest.raises(TrainingError, match="all networks of the last round diverged"):
+        race.run_step(race.num_steps - 1)
+
+
+def test_the_smaller_loss_is_ahead_and_of_equal_ones_the_larger_accuracy(monkeypatch):
+    from nasengine.evaluation import Measurement, successive_halving
+
+    race = make()
+    found = iter([Measurement(0.5, 1.0), Measurement(0.4, 0.9), Measurement(0.6, 1.1)])
+    last = iter([Measurement(0.5, 0.7), Measurement(0.6, 0.7)])
+    for training in race.trainings:
+        monkeypatch.setattr(training, "run_step", lambda step: {})
+    monkeypatch.setattr(successive_halving, "measure", lambda *_: next(found))
+    race.run_step(0)
+    assert race.alive == [0, 1]
+    monkeypatch.setattr(successive_halving, "measure", lambda *_: next(last))
+    for step in range(1, race.num_steps):
+        race.run_step(step)
+    assert race.winner() == 1
+    assert race.last_measurements() == {0: Measurement(0.5, 0.7), 1: Measurement(0.6, 0.7), 2: Measurement(0.6, 1.1)}

@@ -99,7 +99,7 @@ def test_a_search_with_split_supernets(tmp_path):
     begun = [task for task, _, _ in progress.begun]
     assert begun[:6] == ["supernet", "leaf0", "selection-leaf0", "leaf1", "selection-leaf1", "halving"]
     assert {row["leaf"] for row in summary["leaves"]} == {0, 1}
-    assert max(summary["leaves"], key=lambda row: row["validation_accuracy"])["genotype"] == winner
+    assert min(summary["leaves"], key=lambda row: row["validation_loss"])["genotype"] == winner
     assert not any(event["event"] == "test" for event in store.events[:-4])
 
 
@@ -143,8 +143,8 @@ def diverge(leaf, *_):
 
 def test_test_images_do_not_influence_the_search(tmp_path):
     """With other test images, everything but the test accuracies stays the same."""
-    first, _, _ = run(tmp_path / "first", selection="magnitude")
-    search, _ = make(selection="magnitude")
+    first, _, _ = run(tmp_path / "first", training="darts", selection="magnitude", splits=0)
+    search, _ = make(training="darts", selection="magnitude", splits=0)
     spoiled = search.dataset.test.images
     spoiled.copy_(torch.randint(0, 255, spoiled.shape, generator=torch.Generator().manual_seed(0)))
     store = RunStore.create(tmp_path / "second", {})
@@ -156,7 +156,7 @@ def test_test_images_do_not_influence_the_search(tmp_path):
 
 def test_seeds_matter_and_repeat(tmp_path):
     found = [
-        run(tmp_path / str(index), seed=seed, selection="magnitude")[0]["winner"]
+        run(tmp_path / str(index), seed=seed, training="darts", selection="magnitude", splits=0)[0]["winner"]
         for index, seed in enumerate((0, 0, 1))
     ]
     assert found[0] == found[1]
@@ -164,8 +164,8 @@ def test_seeds_matter_and_repeat(tmp_path):
 
 
 def test_other_images_are_noticed(tmp_path):
-    _, store, _ = run(tmp_path / "run", selection="magnitude")
-    search, _ = make(selection="magnitude")
+    _, store, _ = run(tmp_path / "run", training="darts", selection="magnitude", splits=0)
+    search, _ = make(training="darts", selection="magnitude", splits=0)
     search.dataset.train.images.add_(1)
     store = RunStore.open(tmp_path / "run")
     with pytest.raises(StoreError, match="expected the images that the run began with"):
@@ -213,7 +213,7 @@ def test_networks_with_an_auxiliary_classifier_lose_it():
         ({"surprise": 1}, "surprise: extra inputs are not permitted"),
         ({"budget": "huge", "seed": "x"}, "budget: .*; test, seed: "),
         ({"splits": 1, "preset": "darts"}, "--preset: expected no --splits beside it"),
-        ({"preset": "nasbench201-single-path"}, "expected a preset made for --training darts"),
+        ({"preset": "nasbench201-single-path"}, "expected a preset made for --training fixed"),
         ({"splits": 7}, "splits: input should be less than or equal to 6, got 7"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, got -1"),
     ],

@@ -214,12 +214,10 @@ class SplitTraining:
 
     def _random_batches(self, seed: int) -> Iterator[Batch]:
         """Training batches without end; all edges of a part see the same ones."""
-        number = 0
+        number, size = 0, self.schedule.settings.batch_size or self.recipe.batch_size
         while True:
             generator = seeded_generator(seed, number)
-            yield from batches(
-                self.dataset.train, self.dataset, self.recipe.batch_size, generator, self.dataset.augmentation
-            )
+            yield from batches(self.dataset.train, self.dataset, size, generator, self.dataset.augmentation)
             number += 1
 
     def _child(self, parent: Supernet, mask: Selection, is_last: bool) -> Supernet:

@@ -46,6 +46,7 @@ class GradientMatching:
         stability: share of bootstrap resamples of the batches that must agree on edge and division to stop, and that an
             edge must win to stay in the race, as one minus this; None: all batches for all edges, as in the paper.
         num_resamples: bootstrap resamples.
+        batch_size: images in a batch; as many as in training by default.
         criterion: of the divisions, and of the edges.
         left_out: weights whose node names start like this do not count (stem and classifier, as in the released code).
     """
@@ -55,6 +56,7 @@ class GradientMatching:
     min_batches: int = 6
     stability: float | None = 0.95
     num_resamples: int = 100
+    batch_size: int | None = None
     criterion: Criterion = normalized_cut
     left_out: tuple[str, ...] = ("stem/", "head/")
 
