@@ -121,7 +121,11 @@ class ArchitectureSearch:
             restart=settings.restart_leaves,
             by=settings.split_by,
             single_path=single_path,
-            settings=GradientMatching(max_batches=scale.scoring_batches, batch_size=scale.scoring_batch_size),
+            settings=GradientMatching(
+                max_batches=scale.scoring_batches,
+                min_batches=max(2, scale.scoring_batches // 4),
+                batch_size=scale.scoring_batch_size,
+            ),
         )
 
     def _make_splitting(self) -> SplitTraining:

@@ -74,7 +74,7 @@ def draw_cell(axis: Any, topology: CellTopology, edges: tuple[CellEdge, ...], ti
             _draw_box(axis, place, "output", "#fff3d6")
         else:
             _draw_box(axis, place, str(node), "#ffffff")
-    axis.set_title(title, fontsize=11)
+    axis.set_title(title, fontsize=11, pad=14)
     axis.set_xlim(-0.7, output + (0.7 if joined else -0.6))
     axis.set_ylim(-2.0, 2.0)
     axis.set_aspect("equal")

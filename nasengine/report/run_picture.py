@@ -37,7 +37,7 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
     training, result, selection = below.subplots(1, 3, width_ratios=(1.2, 0.5, 1.5))
     _draw_losses(training, events)
     _draw_result(result, summary)
-    _draw_decisions(selection, events)
+    _draw_decisions(selection, events, summary)
     data, settings = summary["data"], summary["settings"]
     figure.suptitle(
         f"{summary['space']} on {data['name']}, {settings['budget']} budget, seed {settings['seed']}, "
@@ -55,6 +55,12 @@ def _draw_splits(figure: Any, splits: list[tuple[str, dict[str, Any]]], summary:
     draw_leaves(axes[-1], summary)
     if len(splits) > len(shown):
         figure.text(0.01, 0.01, f"and {len(splits) - len(shown)} more splits, see summary.json", fontsize=7)
+
+
+def _selection_task(summary: dict[str, Any]) -> str:
+    """The selection that the winner came from."""
+    found = [row["leaf"] for row in summary.get("leaves", []) if row["genotype"] == summary["winner"]["genotype"]]
+    return f"selection-leaf{found[0]}" if found else "selection"
 
 
 def _draw_losses(axis: Any, events: Sequence[Event]) -> None:
@@ -78,12 +84,12 @@ def _draw_result(axis: Any, summary: dict[str, Any]) -> None:
     axis.set_title("test accuracy")
 
 
-def _draw_decisions(axis: Any, events: Sequence[Event]) -> None:
+def _draw_decisions(axis: Any, events: Sequence[Event], summary: dict[str, Any]) -> None:
     """How much more each candidate is missed than the least missed one of its edge; the one that was kept is red."""
     decisions = [
         decision
         for event in events
-        if event["event"] == "step" and event["task"].startswith("selection")
+        if event["event"] == "step" and event["task"] == _selection_task(summary)
         for decision in event["metrics"].get("decisions", [])
         if "edge" in decision
     ]

@@ -31,17 +31,28 @@ def test_unknown_types_of_pictures_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("decided", [True, False])
-def test_runs_are_drawn(tmp_path, decided):
+@pytest.mark.parametrize("by", ["gradient-matching", "random", None])
+def test_runs_are_drawn(tmp_path, decided, by):
     decision = {"kind": "cell", "edge": [0, 1], "kept": "none", "damage_without": {"none": 0.2, "skip_connect": 0.1}}
+    task = "selection-leaf0" if by else "selection"
     events = [
         {"event": "step", "task": "supernet", "metrics": {"loss": 1.0}},
         {"event": "step", "task": "supernet", "metrics": {"splits": []}},
-        {"event": "step", "task": "selection-leaf0", "metrics": {"decisions": [decision] if decided else []}},
+        {"event": "step", "task": task, "metrics": {"decisions": [decision] if decided else []}},
     ]
     genotype = NASBENCH201.format(NASBENCH201.sample(random.Random(0)))
+    split = {"edge": ["cell", 4], "groups": [["none", "skip_connect"], ["avg_pool_3x3"]]}
+    measured = {
+        "candidates": ["none", "skip_connect", "avg_pool_3x3"], "values": {"cell 4": 0.9}, "num_batches": {"cell 4": 6},
+        "distance": [[0.0, 0.4, 1.0], [0.4, 0.0, 1.1], [1.0, 1.1, 0.0]],
+    }  # fmt: skip
+    leaf = {"leaf": 0, "genotype": genotype, "validation_accuracy": 0.8, "oracle_test_accuracy": 0.79}
+    parts = [split | measured if by == "gradient-matching" else split] * 9
     summary = {
         "space": "nasbench201", "data": {"name": "digits"}, "settings": {"budget": "quick", "seed": 0}, "seconds": 3.0,
         "winner": {"genotype": genotype, "test_accuracy": 0.9}, "random_baseline": {"test_accuracy": 0.8},
+        "splits": [{"level": 0, "parts": parts}] if by else [], "leaves": [leaf] if by else [],
+        "failed_leaves": {"1": "diverged"} if by else {},
     }  # fmt: skip
     draw_run(events, NASBENCH201, summary, tmp_path / "report.png")
     assert (tmp_path / "report.png").stat().st_size > 10_000
