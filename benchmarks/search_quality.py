@@ -33,9 +33,9 @@ SCALE = SearchScale(
     halving_epochs=5, finalists_per_leaf=2, sampled_paths=100,
     final_channels=8, final_cells=3,
     final=TrainingRecipe(epochs=8, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True),
-    max_train_images=10_000, max_test_images=1_000, max_image_size=16,
+    max_train_images=20_000, max_test_images=1_000, max_image_size=16,
 )  # fmt: skip
-"""Sizes for two cores and ten minutes a seed: 5,000 images of 16x16 to learn from and 5,000 to decide on."""
+"""Sizes for two cores and ten minutes a seed: 10,000 images of 16x16 to learn from and 10,000 to decide on."""
 
 METHODS: Mapping[str, dict[str, Any]] = {
     "ours": {"training": "fixed"},
