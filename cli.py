@@ -73,6 +73,9 @@ def search(
     split_by: Annotated[
         str, typer.Option(help="gradient-matching, or to compare with: random or exhaustive.")
     ] = "gradient-matching",
+    inherit: Annotated[
+        bool, typer.Option("--inherit", help="Leaves begin with the weights of the supernet instead of new ones.")
+    ] = False,
     preset: Annotated[
         str | None,
         typer.Option(help="A published schedule of splits: nasbench201, nasbench201-single-path or darts."),
@@ -103,6 +106,7 @@ def search(
             content = {
                 "space": space, "data": _absolute(data), "budget": budget, "seed": seed, "training": training,
                 "selection": chosen, "strategy": strategy, "splits": splits, "ways": ways, "split_by": split_by,
+                "restart_leaves": not inherit,
                 "preset": preset, "device": _device(device), "threads": _threads(), "learning_rate": learning_rate,
             }  # fmt: skip
             settings = SearchSettings.read(content, "nasengine search")

@@ -111,7 +111,8 @@ class ArchitectureSearch:
         settings, scale = self.settings, self.scale
         single_path = settings.training == "single-path"
         if settings.preset is not None:
-            return replace(PRESETS[settings.preset], by=settings.split_by)
+            chosen = PRESETS[settings.preset]
+            return replace(chosen, by=settings.split_by, ways=settings.ways, restart=settings.restart_leaves)
         return SplitSchedule(
             warmup_epochs=scale.warmup_epochs,
             num_splits=scale.splits if settings.splits is None else settings.splits,

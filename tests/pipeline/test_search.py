@@ -74,20 +74,21 @@ def test_a_whole_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("training", "selection"),
+    ("training", "selection", "splits"),
     [
-        ("fixed", "perturbation"),
-        ("darts", "magnitude"),
-        ("darts-second-order", "magnitude"),
-        ("single-path", "sampled-paths"),
-        ("snas", "perturbation"),
-        ("beta-darts", "magnitude"),
-        ("drnas", "magnitude"),
+        ("fixed", "perturbation", 0),
+        ("darts", "magnitude", 0),
+        ("darts-second-order", "magnitude", 0),
+        ("single-path", "sampled-paths", 1),
+        ("snas", "perturbation", 0),
+        ("beta-darts", "magnitude", 1),
+        ("drnas", "magnitude", 0),
     ],
 )
-def test_every_way_of_searching(tmp_path, training, selection):
-    summary, _, _ = run(tmp_path / "run", training=training, selection=selection)
+def test_every_way_of_searching(tmp_path, training, selection, splits):
+    summary, _, _ = run(tmp_path / "run", training=training, selection=selection, splits=splits)
     assert summary["settings"]["training"] == training
+    assert len(summary["splits"]) == splits
     NASBENCH201.parse(summary["winner"]["genotype"])
 
 
