@@ -104,8 +104,14 @@ def _zero(operation: Operation) -> Callable[[Tensor], Tensor]:
     if len(shape) != 3:
         return lambda x: x.new_zeros(x.shape[0], *shape)
     channels, height, width = shape
-    # In the memory layout of all other images: one tensor in another layout would turn those it is added to as well.
-    return lambda x: x.new_zeros(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
+
+    def zeros(x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            return x.new_zeros(x.shape[0], *shape)
+        # In the memory layout of all other images: one tensor in another layout turns those that it is added to as well.
+        return x.new_zeros(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
+
+    return zeros
 
 
 def _pool(operation: Operation) -> Callable[[Tensor], Tensor]:
