@@ -108,7 +108,7 @@ def _zero(operation: Operation) -> Callable[[Tensor], Tensor]:
     def zeros(x: Tensor) -> Tensor:
         if torch.compiler.is_exporting():
             return x.new_zeros(x.shape[0], *shape)
-        # In the memory layout of all other images: one tensor in another layout turns those that it is added to as well.
+        # In the memory layout of all other images: one tensor in another turns those that it is added to as well.
         return x.new_zeros(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
 
     return zeros
