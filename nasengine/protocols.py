@@ -86,7 +86,7 @@ class SearchScale:
         scoring_batches, scoring_batch_size: training batches for the gradient matching score of an edge, at most, and
             images in each; as many as in training by default.
         finalists_per_leaf: architectures that a leaf proposes after single-path training; otherwise it proposes one.
-        halving_epochs: of each proposed architecture in the first round of their comparison.
+        halving_epochs: of each proposed architecture in the second round of their comparison; the first needs none.
         max_train_images: images kept of the train and validation halves together; None keeps all.
         max_test_images: images kept for the final test; None keeps all.
         max_image_size: larger images are averaged down to this many pixels a side; None leaves them.
