@@ -1,8 +1,11 @@
 """A convolution that computes less where parts of its kernel cannot matter, with equal results up to rounding."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from nasengine.graph.computation_graph import Operation
 
@@ -36,45 +39,45 @@ class Convolution(nn.Conv2d):
         """Convolve images of shape (batch, channels, height, width)."""
         if not self._is_known(x) or torch.compiler.is_exporting():
             return super().forward(x)
-        weight = self.used_weight()
+        return self._short(x, self.used_weight(), self.bias, 1)
+
+    def repeated(self, x: Tensor, weight: Tensor, bias: Tensor | None, times: int) -> Tensor:
+        """The same on images that lie side by side in the channels, each with a copy of the weights of its own.
+
+        Args:
+            x: (batch, times * channels, height, width).
+            weight: equal copies, one after the other along the first axis; each gets the gradient of its images.
+            bias: copies likewise; None where the convolution has none.
+            times: how many there are.
+        """
+        if not self._is_known(x):
+            return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups * times)
+        return self._short(x, self._used(weight), bias, times)
+
+    def _short(self, x: Tensor, weight: Tensor, bias: Tensor | None, times: int) -> Tensor:
         if self._pixel_step > 1:
             x = x[:, :, :: self.stride[0], :: self.stride[1]]
         if self._is_product:
-            return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+            return _product(x.permute(0, 2, 3, 1), weight.flatten(1), bias, times).permute(0, 3, 1, 2)
         if self._step:
             x = _rearranged(x, self._step)
-        y = F.conv2d(x, weight, self.bias, *self.settings)
+        y = F.conv2d(x, weight, bias, *self.settings[:3], self.settings[3] * times)
         return _batch_to_space(y, self._step) if self._step else y
 
     def used_weight(self) -> Tensor:
         """The kernel without the taps that are left out."""
+        return self._used(self.weight)
+
+    def _used(self, weight: Tensor) -> Tensor:
         rows, columns = self.cropped
         if not (rows or columns):
-            return self.weight
-        return self.weight[:, :, rows : self.weight.shape[2] - rows, columns : self.weight.shape[3] - columns]
+            return weight
+        return weight[:, :, rows : weight.shape[2] - rows, columns : weight.shape[3] - columns]
 
     @property
     def is_direct(self) -> bool:
         """Whether images of the known size go through one plain convolution with ``used_weight`` and ``settings``."""
         return not self._step and self._pixel_step == 1 and not self._is_product and self.bias is None
-
-    def weight_gradient(self, x: Tensor, gradient: Tensor) -> Tensor:
-        """What the weights get from an output's gradient.
-
-        Args:
-            x: the input, (batch, channels, height, width).
-            gradient: of the output.
-        """
-        if not self._is_known(x):
-            return _weight_gradient(x, gradient, self.weight, self._plain)
-        rows, columns = self.cropped
-        weight = self.used_weight()
-        if self._pixel_step > 1:
-            x = x[:, :, :: self.stride[0], :: self.stride[1]]
-        elif self._step:
-            x, gradient = _space_to_batch(x, self._step), _space_to_batch(gradient, self._step)
-        found = _weight_gradient(x, gradient, weight, self.settings)
-        return F.pad(found, (columns, columns, rows, rows)) if rows or columns else found
 
     def _is_known(self, x: Tensor) -> bool:
         return tuple(x.shape[2:]) == self.image_size or self.is_strided_pointwise
@@ -86,7 +89,6 @@ class Convolution(nn.Conv2d):
             pad - cut * step for pad, cut, step in zip(operation.padding, self.cropped, dilation, strict=True)
         )
         remaining = [size - 2 * cut for size, cut in zip(operation.kernel, self.cropped, strict=True)]
-        self._plain = (stride, operation.padding, dilation, groups)
         self.settings = (stride, padding, dilation, groups)
         self._step, self._pixel_step = 0, 1
         self._is_product = remaining == [1, 1] and padding == (0, 0) and groups == 1
@@ -103,14 +105,31 @@ class Convolution(nn.Conv2d):
             self._step, self.settings = step, (stride, tuple(pad // step for pad in padding), (1, 1), groups)
 
 
-def _weight_gradient(
-    x: Tensor, gradient: Tensor, weight: Tensor, settings: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]
-) -> Tensor:
-    """Gradient of the weights of a convolution with some stride, padding, dilation and groups."""
-    stride, padding, dilation, groups = settings
-    return torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, stride, padding, dilation, False, (0, 0), groups, (False, True, False)
-    )[1]
+def _product(pixels: Tensor, weight: Tensor, bias: Tensor | None, times: int) -> Tensor:
+    """Matrix products of the last axis, which holds ``times`` inputs for as many copies of one matrix."""
+    if times == 1:
+        return F.linear(pixels, weight, bias)
+    y = _CopiedProduct.apply(pixels.unflatten(-1, (times, -1)), weight.unflatten(0, (times, -1))).flatten(-2)
+    return y if bias is None else y + bias
+
+
+class _CopiedProduct(torch.autograd.Function):
+    """Products of inputs with copies of one matrix: one product forwards and back, and each copy's own gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, copies: Tensor) -> Tensor:
+        ctx.save_for_backward(inputs, copies)
+        return F.linear(inputs, copies[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        inputs, copies = ctx.saved_tensors
+        to_copies = None
+        if ctx.needs_input_grad[1]:
+            rows, gradients = inputs.flatten(0, -3), gradient.flatten(0, -3)
+            to_copies = torch.bmm(gradients.permute(1, 2, 0), rows.transpose(0, 1))
+        return gradient @ copies[0], to_copies
 
 
 def _unused_taps(operation: Operation, axis: int) -> int:

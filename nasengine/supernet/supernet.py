@@ -43,8 +43,8 @@ class Supernet(nn.Module):
         self.allowed: Selection = supergraph.everything() if allowed is None else dict(allowed)
         self.graph = merge_duplicates(supergraph.resolve(self.allowed, keep_mixes=True))
         self.nodes = build_modules(self.graph, seed)
-        self._functions = build_functions(self.graph, self.nodes)
-        self._fused_functions = _fused(self.graph, self._functions)
+        self.functions = build_functions(self.graph, self.nodes)
+        self._fused_functions = _fused(self.graph, self.functions)
         self._edges = {
             node: (operation.attribute("choice"), operation.attribute("candidates"))
             for node, operation in enumerate(self.graph.operations)
@@ -74,38 +74,38 @@ class Supernet(nn.Module):
 
     def run_repeated(
         self,
-        x: Float[Tensor, "repeated_batch channels height width"],
+        x: Float[Tensor, "batch repeated_channels height width"],
         mixture: Mixture,
         functions: Sequence[Callable[..., Tensor]],
         key: ChoiceKey,
         candidates: Sequence[int],
         *,
         hard: bool,
-    ) -> Float[Tensor, "repeated_batch num_classes"]:
-        """Scores of a batch that holds one repetition of some images for each candidate of one edge.
+    ) -> Float[Tensor, "batch repeated_classes"]:
+        """Scores of a batch whose images hold, in their channels, one repetition for each candidate of one edge.
 
         On that edge each repetition goes through its own candidate; on all others through the mixture.
 
         Args:
-            x: the repetitions, one after the other.
+            x: the images, with all channels of a repetition before those of the next.
             mixture: of all other edges.
             functions: what to call for each node of ``graph``.
             key: the edge.
             candidates: one for each repetition.
             hard: weigh the candidate with 1, not with its mixture weight.
         """
-        active = self.active_of(mixture)
+        active = {**self._without_zeros(self.active_of(mixture)), key: candidates}
         plan = self._plan(active)
         mixer = _Mixer(self, plan, mixture, active)
 
         def mix(node: int, parts: list[Tensor]) -> Tensor:
             if self._edges[node][0] != key:
                 return mixer(node, parts)
-            chunks = [part.chunk(len(candidates))[place] for place, part in enumerate(parts)]
+            chunks = [part.chunk(len(candidates), 1)[place] for place, part in enumerate(parts)]
             if not hard:
                 weights = [mixture.weights[key[0]][key[1], pick] for pick in candidates]
                 chunks = [chunk * weight for chunk, weight in zip(chunks, weights, strict=True)]
-            return torch.cat(chunks)
+            return torch.cat(chunks, 1)
 
         (logits,) = plan.run(x, functions, mix=mix)
         return logits

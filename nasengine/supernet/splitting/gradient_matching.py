@@ -3,26 +3,22 @@
 Hu et al., 2022, arXiv 2203.15207, section 3.2: the distance of two candidates is one minus the cosine of the gradients
 that they give the shared weights, averaged over random training batches.
 
-All candidates are scored in one forward and one backward pass: the batch is repeated once for each candidate, batch
-norms take the statistics of each repetition by itself, and only the edge in question treats repetitions differently. A
-weight's gradients under all candidates meet in its own backward step, are reduced to dot products there and are freed,
-so that no more than one layer's worth of them is ever held.
+All candidates are scored in one forward and one backward pass (``repetitions.py``). A weight's gradients under all
+candidates meet in its own backward step, are reduced to dot products there and are freed, so that no more than one
+layer's worth of them is ever held.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
 
 from nasengine.data.batches import Batch
 from nasengine.errors import ConfigError, TrainingError
 from nasengine.graph.supergraph import ChoiceKey, Selection
 from nasengine.network import module_key
-from nasengine.operations.convolution import Convolution
 from nasengine.supernet.choice import Mixture
 from nasengine.supernet.splitting.partition import (
     Criterion,
@@ -31,8 +27,8 @@ from nasengine.supernet.splitting.partition import (
     best_partitions,
     normalized_cut,
 )
+from nasengine.supernet.splitting.repetitions import GramMatrix, repeated_functions
 from nasengine.supernet.supernet import Supernet
-from nasengine.supernet.training.differentiable import frozen
 
 
 @dataclass(frozen=True)
@@ -206,107 +202,27 @@ def gradient_gram(
         TrainingError: a gradient is not finite.
     """
     images, labels = batch
-    active = {**supernet.active_of(mixture), key: candidates}
-    gram = _Gram(len(candidates))
+    times, gram = len(candidates), GramMatrix(len(candidates))
     own = {name.rpartition(".")[0].removeprefix("nodes.") for name in supernet.candidate_parameters(key)}
-    functions: list[Callable[..., Tensor]] = []
-    for function, name in zip(supernet._functions, supernet.graph.names, strict=True):
-        if isinstance(function, nn.Module):
-            counted = module_key(name) not in own and not name.startswith(settings.left_out)
-            functions.append(_Repeated(function, gram, counted))
-        else:
-            functions.append(function)
-    repeated = images.repeat(len(candidates), *[1] * (images.ndim - 1)).requires_grad_()
-    detached = Mixture({kind: rows.detach() for kind, rows in mixture.weights.items()}, active)
+    counted = {
+        name
+        for name in map(module_key, supernet.graph.names)
+        if name not in own and not name.startswith(settings.left_out)
+    }
+    detached = Mixture(
+        {kind: rows.detach() for kind, rows in mixture.weights.items()},
+        {**supernet.active_of(mixture), key: candidates},
+    )
     with torch.enable_grad():
+        functions = repeated_functions(supernet, times, gram, counted)
+        repeated = images.repeat(1, times, 1, 1)
         logits = supernet.run_repeated(repeated, detached, functions, key, candidates, hard=settings.hard)
         # Each repetition's mean loss; their sum has, for each, the gradient that it would have alone.
-        loss = F.cross_entropy(logits, labels.repeat(len(candidates))) * len(candidates)
+        loss = F.cross_entropy(logits.view(len(images) * times, -1), labels.repeat_interleave(times)) * times
         loss.backward()  # weights are given nothing: all that reaches them is recorded and dropped
-    result = gram.total.cpu().numpy()
+    result = gram.numpy()
     if not numpy.isfinite(result).all():
         raise TrainingError(
             f"gradient matching of edge {key}: expected finite gradients, got nan or inf; train with less"
         )
     return result
-
-
-class _Gram:
-    """Adds up dot products of gradients, weight by weight."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.total = torch.zeros(size, size, dtype=torch.float64)
-
-    def add(self, gradients: list[Tensor]) -> None:
-        """Gradients of one weight under each candidate."""
-        rows = torch.stack([gradient.reshape(-1) for gradient in gradients]).double()
-        self.total = self.total.to(rows.device) + rows @ rows.T
-
-
-class _Repeated:
-    """A module on several repetitions of a batch, which record the gradients of its weights one by one."""
-
-    def __init__(self, module: nn.Module, gram: _Gram, counted: bool) -> None:
-        self.module, self.gram, self.counted = module, gram, counted
-
-    def __call__(self, x: Tensor) -> Tensor:
-        module, size = self.module, self.gram.size
-        if isinstance(module, nn.BatchNorm2d):
-            parts = self._fan(module.weight, x), self._fan(module.bias, x)
-            return torch.cat([
-                F.batch_norm(part, None, None, weight, bias, training=True, eps=module.eps)
-                for part, weight, bias in zip(x.chunk(size), *parts, strict=True)
-            ])  # fmt: skip
-        if not isinstance(module, (nn.Conv2d, nn.Linear)):
-            return module(x)
-        with frozen(module):
-            y = module(x)
-        return _Record.apply(y, x, module, self.gram) if self.counted else y
-
-    def _fan(self, weight: Tensor | None, x: Tensor) -> list[Tensor | None]:
-        if weight is None:
-            return [None] * self.gram.size
-        if not self.counted:
-            return [weight.detach()] * self.gram.size
-        return list(_Fan.apply(weight, self.gram))
-
-
-class _Fan(torch.autograd.Function):
-    """One weight as many: each use gets its own gradient, and all of them are recorded together."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, gram: _Gram) -> tuple[Tensor, ...]:
-        ctx.gram, ctx.shape = gram, weight.shape
-        return tuple(weight.detach().clone() for _ in range(gram.size))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
-        ctx.gram.add(list(gradients))
-        return None, None
-
-
-class _Record(torch.autograd.Function):
-    """Passes values on; on the way back records the gradients that a layer's weights get from each repetition."""
-
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, x: Tensor, module: nn.Module, gram: _Gram) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.module, ctx.gram = module, gram
-        return y.view_as(y)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        (x,) = ctx.saved_tensors
-        size, module = ctx.gram.size, ctx.module
-        pairs = list(zip(x.detach().chunk(size), gradient.chunk(size), strict=True))
-        weight_of = module.weight_gradient if isinstance(module, Convolution) else _linear_weight_gradient
-        ctx.gram.add([weight_of(part, out) for part, out in pairs])
-        if module.bias is not None:
-            axes = [axis for axis in range(gradient.ndim) if axis != 1]
-            ctx.gram.add([out.sum(axes) for _, out in pairs])
-        return gradient, None, None, None
-
-
-def _linear_weight_gradient(x: Tensor, out: Tensor) -> Tensor:
-    return out.flatten(0, -2).T @ x.flatten(0, -2)
