@@ -73,15 +73,18 @@ def search(
     split_by: Annotated[
         str, typer.Option(help="gradient-matching, or to compare with: random or exhaustive.")
     ] = "gradient-matching",
-    inherit: Annotated[
-        bool, typer.Option("--inherit", help="Leaves begin with the weights of the supernet instead of new ones.")
-    ] = False,
+    restart_leaves: Annotated[
+        bool,
+        typer.Option("--restart/--inherit", help="Leaves begin with new weights, or with those of the supernet."),
+    ] = True,
     preset: Annotated[
         str | None,
         typer.Option(help="A published schedule of splits: nasbench201, nasbench201-single-path or darts."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     learning_rate: Annotated[float | None, typer.Option(help="Override the budget's learning rates.")] = None,
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 for training on a GPU.")] = "float32",
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile networks with torch.compile.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Run folder, new or empty.", show_default="runs/SPACE-DATA-TIME")
     ] = None,
@@ -103,12 +106,8 @@ def search(
             store = RunStore.open(resume)
         else:
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
-            content = {
-                "space": space, "data": _absolute(data), "budget": budget, "seed": seed, "training": training,
-                "selection": chosen, "strategy": strategy, "splits": splits, "ways": ways, "split_by": split_by,
-                "restart_leaves": not inherit,
-                "preset": preset, "device": _device(device), "threads": _threads(), "learning_rate": learning_rate,
-            }  # fmt: skip
+            content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
+            content |= {"data": _absolute(data), "selection": chosen, "device": _device(device), "threads": _threads()}
             settings = SearchSettings.read(content, "nasengine search")
             run = _assemble(settings, progress)
             folder = out or _new_folder(settings)

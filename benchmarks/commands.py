@@ -1,6 +1,7 @@
 """``nasengine bench``: speed and quality, as tables for people and rows for machines."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ Threads = Annotated[int, typer.Option(min=1, help="Threads of torch on the CPU."
 Seeds = Annotated[str, typer.Option(help="Seeds, with commas between them.")]
 TablePath = Annotated[Path, typer.Option(help="nasbench201.csv.gz.")]
 DataPath = Annotated[str, typer.Option(help="CIFAR-10 as parquet files, or what 'nasengine search --data' takes.")]
+Out = Annotated[Path, typer.Option(help="Finished rows are appended here and not run again.")]
 EXIT_BAD_INPUT = 2
 
 
@@ -53,9 +55,7 @@ def search(
     minutes: Annotated[float, typer.Option(min=0.1, help="What a seed may take.")] = 10.0,
     methods: Annotated[str, typer.Option(help="Names of methods, with commas; 'all' for all.")] = "all",
     threads: Threads = 2,
-    out: Annotated[Path, typer.Option(help="Finished rows are appended here and not run again.")] = Path(
-        "runs/bench-search.jsonl"
-    ),
+    out: Out = Path("runs/bench-search.jsonl"),
     as_json: Json = False,
 ) -> None:
     """Quality of the architectures that each way of searching chooses, by a table of accuracies."""
@@ -97,9 +97,7 @@ def correlation(
     splits: Annotated[str, typer.Option(help="Numbers of levels; 0 is one supernet, 3 are eight leaves.")] = "0,1,2,3",
     architectures: Annotated[int, typer.Option(min=2, help="Random architectures.")] = 200,
     threads: Threads = 2,
-    out: Annotated[Path, typer.Option(help="Finished rows are appended here and not run again.")] = Path(
-        "runs/bench-correlation.jsonl"
-    ),
+    out: Out = Path("runs/bench-correlation.jsonl"),
     as_json: Json = False,
 ) -> None:
     """Kendall's tau between accuracies with the weights of a supernet, or of its leaves, and the table."""
@@ -129,8 +127,9 @@ def selection(
     space: Annotated[str, typer.Option(help="darts or nasbench201.")] = "nasbench201",
     seeds: Seeds = "0,1,2",
     criterion: Annotated[str, typer.Option(help="accuracy or loss.")] = "loss",
-    batch: Annotated[int, typer.Option(min=2, help="Images in a batch.")] = 100,
+    batch: Annotated[int, typer.Option(min=2, help="Images in a batch.")] = 50,
     threads: Threads = 2,
+    out: Out = Path("runs/bench-selection.jsonl"),
     as_json: Json = False,
 ) -> None:
     """Passes of perturbation-based selection with early stopping, and whether its decisions stay the same."""
@@ -138,6 +137,7 @@ def selection(
     def work() -> list[dict[str, Any]]:
         import torch
 
+        from benchmarks.results import data_name
         from benchmarks.selection_passes import SIZES, run
         from nasengine import registry
 
@@ -145,9 +145,15 @@ def selection(
         _one_of("--criterion", criterion, ("accuracy", "loss"))
         torch.set_num_threads(threads)
         found, images = registry.load("search space", space), _load(data)
-        return [
-            run(found, images, seed=seed, criterion=criterion, batch_size=batch) for seed in _numbers(seeds, "--seeds")
-        ]
+        return _rows(
+            out,
+            [
+                {"benchmark": "selection", "space": space, "data": data_name(images), "seed": seed,
+                 "criterion": criterion, "batch_size": batch}
+                for seed in _numbers(seeds, "--seeds")
+            ],
+            lambda key: run(found, images, seed=key["seed"], criterion=criterion, batch_size=batch),
+        )  # fmt: skip
 
     header = ("space", "seed", "decisions", "equal", "passes", "share", "largest loss of a change")
     _finish(work, header, lambda row: (
@@ -162,6 +168,7 @@ def splitting(
     space: Annotated[str, typer.Option(help="darts or nasbench201.")] = "darts",
     seeds: Seeds = "0,1,2",
     threads: Threads = 2,
+    out: Out = Path("runs/bench-splitting.jsonl"),
     as_json: Json = False,
 ) -> None:
     """Gradient matching against the paper's procedure: seconds, chosen edge and groups, share of the training."""
@@ -169,13 +176,21 @@ def splitting(
     def work() -> list[dict[str, Any]]:
         import torch
 
+        from benchmarks.results import data_name
         from benchmarks.scoring_speed import run
         from nasengine import registry
 
         _one_of("--space", space, ("darts", "nasbench201"))
         torch.set_num_threads(threads)
         found, images = registry.load("search space", space), _load(data)
-        return [run(found, images, seed=seed) for seed in _numbers(seeds, "--seeds")]
+        return _rows(
+            out,
+            [
+                {"benchmark": "splitting", "space": space, "data": data_name(images), "seed": seed}
+                for seed in _numbers(seeds, "--seeds")
+            ],
+            lambda key: run(found, images, seed=key["seed"]),
+        )
 
     header = ("space", "seed", "ours", "paper's", "share", "same outcome", "batches", "of training")
     _finish(work, header, lambda row: (
@@ -183,6 +198,23 @@ def splitting(
         f"{row['share']:.1%}", f"{row['same']} (gap {row['gap']:.4f})", str(row["num_batches"]),
         f"{row['share_of_training']:.1%}",
     ), as_json)  # fmt: skip
+
+
+def _rows(
+    out: Path, keys: list[dict[str, Any]], make: Callable[[dict[str, Any]], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A row for each key: from the results file where it is there, otherwise made and appended."""
+    from benchmarks.results import ResultsFile
+
+    results = ResultsFile(out, tuple(keys[0]))
+    rows = []
+    for key in keys:
+        known = results.find(**key)
+        if known is None:
+            known = make(key)
+            results.append(known)
+        rows.append(known)
+    return rows
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from nasengine.architecture import Architecture
 from nasengine.graph.computation_graph import ComputationGraph, Shape
@@ -41,6 +41,9 @@ class NetworkConfig:
     auxiliary_head: bool = False
 
 
+Precision = Literal["float32", "bfloat16"]
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
     """How a network or supernet is trained: SGD with momentum and a cosine learning rate.
@@ -54,6 +57,9 @@ class TrainingRecipe:
         cutout: side of the square that is blanked in a training image, as a share of the image's side.
         drop_path: chance of dropping a path at the end of training; it grows linearly from 0.
         auxiliary_weight: weight of the auxiliary classifier's loss; 0 trains without one.
+        precision: ``bfloat16`` computes layers in half precision (torch's autocast; weights stay as they are): faster
+            on GPUs, with other results, and slower on most CPUs.
+        compiled: compile networks with ``torch.compile`` first; not supernets, whose graphs change with every choice.
     """
 
     epochs: int
@@ -67,6 +73,8 @@ class TrainingRecipe:
     cutout: float = 0.0
     drop_path: float = 0.0
     auxiliary_weight: float = 0.0
+    precision: Precision = "float32"
+    compiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from nasengine.network import GraphNetwork
 from nasengine.optimization import (
     cosine,
     guarded_step,
+    layers_in,
     load_optimizer,
     make_sgd,
     pack_optimizer,
@@ -43,6 +45,7 @@ class NetworkTraining:
         split: Split | None = None,
     ) -> None:
         self.name, self.network, self.dataset, self.recipe, self.seed = name, network, dataset, recipe, seed
+        self._run = torch.compile(network) if recipe.compiled else network
         self.optimizer = make_sgd(network.parameters(), recipe)
         side = max(dataset.image_shape[1:])
         # Cutout is an augmentation like the others: where the data allow none, it is off as well.
@@ -66,7 +69,8 @@ class NetworkTraining:
         total, correct = 0.0, 0
         feed = batches(self._split, self.dataset, self.recipe.batch_size, generator, self._augmentation)
         for number, (images, labels) in enumerate(feed):
-            outputs = self.network(images, drop_path, drop_generator)
+            with layers_in(self.recipe.precision, images.device):
+                outputs = self._run(images, drop_path, drop_generator)
             logits, loss = self._loss(outputs, labels)
             where = f"{self.name} training, step {number} of epoch {step}"
             total += guarded_step(loss, self.optimizer, clip=self.recipe.gradient_clip, where=where) * len(labels)
@@ -76,8 +80,8 @@ class NetworkTraining:
 
     def _loss(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(outputs, Tensor):
-            return outputs, F.cross_entropy(outputs, labels)
-        logits, auxiliary = outputs
+            return outputs, F.cross_entropy(outputs.float(), labels)
+        logits, auxiliary = (output.float() for output in outputs)
         loss = F.cross_entropy(logits, labels) + self.recipe.auxiliary_weight * F.cross_entropy(auxiliary, labels)
         return logits, loss
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasengine.errors import ConfigError
-from nasengine.protocols import SearchScale
+from nasengine.protocols import Precision, SearchScale
 
 MAX_SPLITS = 6  # 64 leaves of two ways
 
@@ -30,6 +30,8 @@ class SearchSettings(BaseModel):
         device: where it runs.
         threads: of torch on the CPU; a resumed run uses the same number, since the order of additions depends on it.
         learning_rate: overrides the budget's.
+        precision: of the layers while training; ``bfloat16`` is for GPUs and gives other results.
+        compiled: networks are compiled with ``torch.compile`` before they are trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +51,8 @@ class SearchSettings(BaseModel):
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
     learning_rate: float | None = None
+    precision: Precision = "float32"
+    compiled: bool = False
 
     @classmethod
     def read(cls, content: dict[str, Any], where: str) -> "SearchSettings":
@@ -89,11 +93,8 @@ class SearchSettings(BaseModel):
             raise ConfigError(faults)
 
     def adjust(self, scale: SearchScale) -> SearchScale:
-        """The scale of the budget, with this run's learning rate where one is given."""
-        if self.learning_rate is None:
-            return scale
-        return replace(
-            scale,
-            supernet=replace(scale.supernet, learning_rate=self.learning_rate),
-            final=replace(scale.final, learning_rate=self.learning_rate),
-        )
+        """The scale of the budget, with what this run has of its own."""
+        own: dict[str, Any] = {"precision": self.precision, "compiled": self.compiled}
+        if self.learning_rate is not None:
+            own["learning_rate"] = self.learning_rate
+        return replace(scale, supernet=replace(scale.supernet, **own), final=replace(scale.final, **own))

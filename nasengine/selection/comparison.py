@@ -26,11 +26,11 @@ class Stopping:
 
     Args:
         standard_errors: width of a difference that counts as certain; None looks at all images always.
-        min_batches: before anything leaves.
+        min_images: before anything leaves.
     """
 
-    standard_errors: float | None = 3.5
-    min_batches: int = 2
+    standard_errors: float | None = 2.0
+    min_images: int = 200
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,11 @@ def compare(
     """
     seen: dict[Name, list[Tensor]] = {change: [] for change in changes}
     alive = list(changes)
-    for number, batch in enumerate(batches, start=1):
+    for batch in batches:
         for change in alive:
             seen[change].append(damage(change, batch).double().cpu())
-        if stopping.standard_errors is not None and number >= stopping.min_batches:
+        num_seen = sum(map(len, seen[alive[0]]))
+        if stopping.standard_errors is not None and num_seen >= stopping.min_images:
             values = {change: torch.cat(seen[change]) for change in alive}
             leader = _leader(alive, values, most)
             alive = [

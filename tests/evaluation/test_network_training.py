@@ -3,6 +3,7 @@
 import copy
 import random
 
+import pytest
 import torch
 
 from nasengine.data.digits import load
@@ -53,3 +54,24 @@ def test_the_full_recipe_runs():
         assert training.run_step(step)["loss"] > 0
     moved = [name for name, value in network.named_parameters() if not torch.equal(before[name], value)]
     assert any("auxiliary" in name for name in moved)
+
+
+def first_epoch(**options) -> tuple[float, GraphNetwork]:
+    """Training loss of one epoch on digits."""
+    cell = NASBENCH201.parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|")
+    network = GraphNetwork(NASBENCH201.to_graph(cell, NetworkConfig(10, (1, 8, 8), 4, 1)), 0)
+    recipe = TrainingRecipe(epochs=1, batch_size=128, learning_rate=0.1, **options)
+    return NetworkTraining("n", network, load(), recipe, seed=0).run_step(0)["loss"], network
+
+
+def test_half_precision_trains_float32_weights():
+    (exact, _), (half, network) = first_epoch(), first_epoch(precision="bfloat16")
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+    assert half != exact
+    assert half == pytest.approx(exact, rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler warns of the type checks that tests put around functions
+def test_compiled_networks_train_as_others_do():
+    assert first_epoch(compiled=True)[0] == pytest.approx(first_epoch()[0], rel=1e-3)

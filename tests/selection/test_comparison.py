@@ -28,8 +28,8 @@ def test_clear_cases_are_decided_early(most):
     values, damage = damages([0.0, 0.5, 1.0], spread=0.3)
     found = compare([0, 1, 2], images(1000), 1000, damage, most=most, stopping=Stopping())
     assert found.chosen == (2 if most else 0)
-    assert found.num_passes == pytest.approx(3 * 100 / 1000)
-    assert found.damage[0] == pytest.approx(float(values[0][:100].mean()), abs=1e-5)
+    assert found.num_passes == pytest.approx(3 * 200 / 1000)
+    assert found.damage[0] == pytest.approx(float(values[0][:200].mean()), abs=1e-5)
 
 
 def test_without_stopping_all_images_count():
@@ -64,3 +64,15 @@ def test_decisions_are_those_of_full_passes(seed):
     values, damage = damages(means, spread=0.5, seed=seed)
     found = compare(list(range(5)), images(1000), 1000, damage, most=True, stopping=Stopping(4.0))
     assert found.chosen == max(range(5), key=lambda change: float(values[change].mean()))
+
+
+def test_default_decides_as_full_passes_do_from_a_fraction_of_the_images():
+    same, passes = 0, 0.0
+    for seed in range(200):
+        means = torch.rand(5, generator=torch.Generator().manual_seed(seed)).tolist()
+        values, damage = damages(means, spread=0.5, seed=seed)
+        found = compare(list(range(5)), images(1000), 1000, damage, most=True, stopping=Stopping())
+        same += found.chosen == max(range(5), key=lambda change: float(values[change].mean()))
+        passes += found.num_passes / 5
+    assert same >= 195
+    assert passes / 200 < 0.35

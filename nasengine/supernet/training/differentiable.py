@@ -19,6 +19,7 @@ from nasengine.errors import ConfigError
 from nasengine.optimization import (
     cosine,
     guarded_step,
+    layers_in,
     load_optimizer,
     make_sgd,
     pack_optimizer,
@@ -145,7 +146,7 @@ class DifferentiableTraining:
             where = f"{key[0]} training, step {number} of epoch {key[-1]}"
             if held_out is not None:
                 self._architecture_step(mixture, batch, held_out, progress, where)
-            loss = F.cross_entropy(self.supernet(batch[0], mixture(True)), batch[1])
+            loss = self._loss(batch, mixture(True))
             losses.append(guarded_step(loss, self.weights_optimizer, clip=self.recipe.gradient_clip, where=where))
         return sum(losses) / len(losses)
 
@@ -171,9 +172,15 @@ class DifferentiableTraining:
         else:
             # Only the architecture weights need gradients here: a third of the backward pass is saved.
             with frozen(self.supernet):
-                surrogate = F.cross_entropy(self.supernet(held_out[0], mixture(False)), held_out[1])
+                surrogate = self._loss(held_out, mixture(False))
         surrogate = surrogate + self.alphas.penalty(progress)
         guarded_step(surrogate, self.alpha_optimizer, where=f"{where} (architecture)")
+
+    def _loss(self, batch: Batch, mixture: Mixture) -> Tensor:
+        images, labels = batch
+        with layers_in(self.recipe.precision, images.device):
+            logits = self.supernet(images, mixture)
+        return F.cross_entropy(logits.float(), labels)
 
     def state(self) -> TaskState:
         """Weights, architecture weights and both optimizers."""

@@ -12,6 +12,7 @@ from nasengine.data import ImageDataset, batches
 from nasengine.optimization import (
     cosine,
     guarded_step,
+    layers_in,
     load_optimizer,
     make_sgd,
     pack_optimizer,
@@ -54,7 +55,9 @@ class SinglePathTraining:
         losses = []
         feed = batches(self.dataset.train, self.dataset, self.recipe.batch_size, generator, self.dataset.augmentation)
         for number, (images, labels) in enumerate(feed):
-            loss = F.cross_entropy(self.supernet(images, self.paths.sample(rng)), labels)
+            with layers_in(self.recipe.precision, images.device):
+                logits = self.supernet(images, self.paths.sample(rng))
+            loss = F.cross_entropy(logits.float(), labels)
             where = f"supernet training, step {number} of epoch {step}"
             losses.append(guarded_step(loss, self.optimizer, clip=self.recipe.gradient_clip, where=where))
         return {"loss": sum(losses) / len(losses), "learning_rate": rate}
