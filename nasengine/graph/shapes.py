@@ -73,6 +73,12 @@ def _crop(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
     return channels, height - top, width - left
 
 
+def _truncate(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
+    if not 1 <= settings["channels"] <= shapes[0][0]:
+        raise GraphError(f"truncate: expected 1 to {shapes[0][0]} channels, got {settings['channels']}")
+    return settings["channels"], *shapes[0][1:]
+
+
 def _pad(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
     (channels, height, width), (top, bottom, left, right) = shapes[0], settings["pads"]
     return channels, height + top + bottom, width + left + right
@@ -140,6 +146,7 @@ KINDS: dict[str, ShapeRule] = {
     "identity": _same,
     "zero": _zero,
     "crop": _crop,
+    "truncate": _truncate,
     "pad": _pad,
     "flatten": _flatten,
     "reshape": _reshape,
@@ -148,5 +155,6 @@ KINDS: dict[str, ShapeRule] = {
 }
 """Shape rule of every primitive operation. ``input`` has none: its shape is given.
 
-``scale`` and ``offset`` multiply by, or add, a learned or fixed value; ``mix`` is the weighted sum on a supernet edge.
+``scale`` and ``offset`` multiply by, or add, a learned or fixed value; ``mix`` is the weighted sum on a supernet edge;
+``truncate`` keeps the first channels.
 """

@@ -129,6 +129,11 @@ def _crop(operation: Operation) -> Callable[[Tensor], Tensor]:
     return lambda x: x[:, :, top:, left:]
 
 
+def _truncate(operation: Operation) -> Callable[[Tensor], Tensor]:
+    channels = operation.output_shape[0]
+    return lambda x: x[:, :channels]
+
+
 def _pad(operation: Operation) -> Callable[[Tensor], Tensor]:
     top, bottom, left, right = operation.attribute("pads")
     return lambda x: F.pad(x, (left, right, top, bottom))
@@ -190,6 +195,7 @@ _PARAMETRIC: dict[str, Callable[[Operation], Callable[..., Tensor]]] = {
     "max_pool": _pool,
     "avg_pool": _pool,
     "crop": _crop,
+    "truncate": _truncate,
     "pad": _pad,
     "mean": _mean,
     "concat": _axis_function,

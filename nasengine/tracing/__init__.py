@@ -1,6 +1,6 @@
 """Computation graphs of networks that were made elsewhere: torch modules and ONNX files."""
 
-from nasengine.tracing.module import trace_module
-from nasengine.tracing.onnx_file import read_onnx
+from nasengine.tracing.module import graph_from_module
+from nasengine.tracing.onnx_file import graph_from_onnx
 
-__all__ = ["read_onnx", "trace_module"]
+__all__ = ["graph_from_module", "graph_from_onnx"]

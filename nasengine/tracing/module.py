@@ -17,7 +17,7 @@ Arguments = dict[str, Any]
 Translator = Callable[["_Trace", fx.Node, Arguments], int]
 
 
-def trace_module(module: nn.Module, example: Tensor) -> ComputationGraph:
+def graph_from_module(module: nn.Module, example: Tensor) -> ComputationGraph:
     """Computation graph of a module, in eval mode, for inputs of the shape of ``example``.
 
     Args:
@@ -27,7 +27,7 @@ def trace_module(module: nn.Module, example: Tensor) -> ComputationGraph:
     Raises:
         TracingError: the control flow depends on values, or an operation has no counterpart among the primitives.
 
-    >>> graph = trace_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), torch.zeros(2, 3, 8, 8))
+    >>> graph = graph_from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), torch.zeros(2, 3, 8, 8))
     >>> [operation.kind for operation in graph.operations]
     ['input', 'conv', 'relu']
     """
@@ -268,14 +268,16 @@ def _transpose(trace: _Trace, node: fx.Node, given: Arguments) -> int:
 
 
 def _slice(trace: _Trace, node: fx.Node, given: Arguments) -> int:
-    """Slices that keep everything vanish; cuts at the top and left become crops."""
+    """Slices that keep everything vanish; cuts at the top and left become crops, first channels are kept."""
     source = next(iter(given.values()))
     before, after = source.meta["val"].shape, node.meta["val"].shape
     if before == after:
         return trace._source(source, node)
     axis, start, step = int(given["dim"]), int(given["start"] or 0), int(given["step"] or 1)
+    if axis == 1 and start == 0 and step == 1:
+        return trace.add("truncate", node, source, channels=int(after[1]))
     if axis not in (2, 3) or step != 1 or int(after[axis]) != int(before[axis]) - start:
-        raise GraphError("expected a slice that cuts rows or columns off the beginning")
+        raise GraphError("expected a slice that cuts rows or columns off the beginning, or channels off the end")
     return trace.add("crop", node, source, offset=(start, 0) if axis == 2 else (0, start))
 
 

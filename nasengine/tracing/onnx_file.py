@@ -17,7 +17,7 @@ MAX_NODES = 100_000
 MAX_CONSTANT_VALUES = 1_000  # of shapes, axes and pads, the only constants whose values are read
 
 
-def read_onnx(path: Path) -> ComputationGraph:
+def graph_from_onnx(path: Path) -> ComputationGraph:
     """Computation graph of a convolutional network in an ONNX file.
 
     Weights are not read: files with weights outside are fine as long as these lie inside the folder of the file.

@@ -161,11 +161,13 @@ def _slice(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> in
     starts, ends = reader.numbers(node, 1), reader.numbers(node, 2)
     axes = reader.numbers(node, 3) if reader.has(node, 3) else list(range(len(starts)))
     steps = reader.numbers(node, 4) if reader.has(node, 4) else [1] * len(starts)
+    if len(axes) == 1 and _axis(int(axes[0]), len(shape)) == 1 and starts[0] == 0 and steps[0] == 1:
+        return reader.add("truncate", node, source, channels=min(int(ends[0]), shape[0]))
     offset = [0, 0]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         place = _axis(int(axis), len(shape))
         if place not in (2, 3) or step != 1 or end < shape[place - 1] or not 0 <= start < shape[place - 1]:
-            raise GraphError("expected a slice that cuts rows or columns off the beginning")
+            raise GraphError("expected a slice that cuts rows or columns off the beginning, or channels off the end")
         offset[place - 2] = int(start)
     return reader.add("crop", node, source, offset=tuple(offset))
 

@@ -15,7 +15,7 @@ from nasengine.errors import ExportError
 from nasengine.graph import cost, prune
 from nasengine.network import GraphNetwork
 from nasengine.testing import small_config
-from nasengine.tracing import read_onnx
+from nasengine.tracing import graph_from_onnx
 from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201
 
@@ -65,7 +65,7 @@ def test_file_stands_alone_and_tells_nothing_of_this_machine(exported):
 
 def test_file_comes_back_as_a_graph_with_the_same_macs(exported):
     network, path, _ = exported
-    assert cost(read_onnx(path)).macs == cost(network.graph).macs
+    assert cost(graph_from_onnx(path)).macs == cost(network.graph).macs
 
 
 def test_files_that_disagree_are_refused_and_not_written(exported, tmp_path, monkeypatch):

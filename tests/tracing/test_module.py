@@ -11,7 +11,7 @@ from nasengine.errors import TracingError
 from nasengine.graph import canonical, cost, fingerprint
 from nasengine.network import GraphNetwork
 from nasengine.testing import small_config
-from nasengine.tracing import trace_module
+from nasengine.tracing import graph_from_module
 from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201
 
@@ -19,7 +19,7 @@ from search_spaces.nasbench201 import NASBENCH201
 @pytest.mark.parametrize("space", [DARTS, NASBENCH201], ids=lambda space: space.name)
 def test_our_own_networks_come_back(space):
     graph = space.to_graph(space.sample(random.Random(5)), small_config(space))
-    traced = trace_module(GraphNetwork(graph), torch.zeros(2, 3, 16, 16))
+    traced = graph_from_module(GraphNetwork(graph), torch.zeros(2, 3, 16, 16))
     assert fingerprint(traced) == fingerprint(canonical(graph))
 
 
@@ -60,7 +60,7 @@ class Attention(nn.Module):
 
 @pytest.mark.parametrize("module", [SqueezeExcite(), Attention()], ids=lambda module: type(module).__name__)
 def test_traced_graphs_compute_what_the_module_does(module):
-    graph = trace_module(module, torch.zeros(2, 3, 16, 16))
+    graph = graph_from_module(module, torch.zeros(2, 3, 16, 16))
     network = GraphNetwork(graph).eval()
     state = {f"nodes.{name.rpartition('.')[0]}.{name.rpartition('.')[2]}": v for name, v in module.state_dict().items()}
     network.load_state_dict(state)
@@ -105,4 +105,4 @@ class MixesBatch(nn.Module):
 )
 def test_what_cannot_be_traced_is_named(module, message):
     with pytest.raises(TracingError, match=message):
-        trace_module(module, torch.zeros(2, 3, 16, 16))
+        graph_from_module(module, torch.zeros(2, 3, 16, 16))

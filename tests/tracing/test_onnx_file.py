@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nasengine.errors import TracingError
 from nasengine.graph import cost
-from nasengine.tracing import read_onnx
+from nasengine.tracing import graph_from_onnx
 
 
 def save(path: Path, nodes: list, weights: dict[str, numpy.ndarray], shape: tuple = ("batch", 3, 8, 8)) -> Path:
@@ -45,7 +45,7 @@ def test_a_small_network(tmp_path):
         "w": floats(4, 3, 3, 3), "b": floats(4), "d": floats(4, 1, 3, 3), "l": floats(5, 8), "e": floats(5),
         "low": numpy.float32(0).reshape(()), "high": numpy.float32(6).reshape(()), "half": floats(1) / 2,
     }  # fmt: skip
-    graph = read_onnx(save(tmp_path / "net.onnx", nodes, weights))
+    graph = graph_from_onnx(save(tmp_path / "net.onnx", nodes, weights))
     kinds = [operation.kind for operation in graph.operations]
     assert kinds == [
         "input",
@@ -82,23 +82,23 @@ def test_shape_operations(tmp_path):
         "starts": ints(1, 1), "ends": ints(99, 99), "axes": ints(2, 3), "pads": ints(0, 0, 0, 0, 0, 0, 1, 1),
         "shape": ints(0, 3, -1), "scale": floats(3), "weight": floats(3, 6), "axis": ints(1),
     }  # fmt: skip
-    graph = read_onnx(save(tmp_path / "net.onnx", nodes, weights))
+    graph = graph_from_onnx(save(tmp_path / "net.onnx", nodes, weights))
     shapes = [operation.output_shape for operation in graph.operations]
     assert shapes == [(3, 8, 8), (3, 7, 7), (3, 8, 8), (3, 64), (64, 3), (64, 3), (64, 6), (64, 6), (6,)]
 
 
 def test_files_that_are_none(tmp_path):
     with pytest.raises(TracingError, match="could not be read"):
-        read_onnx(tmp_path / "missing.onnx")
+        graph_from_onnx(tmp_path / "missing.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"\x00\x01 not a model")
     with pytest.raises(TracingError, match="expected an ONNX model|expected outputs"):
-        read_onnx(tmp_path / "bad.onnx")
+        graph_from_onnx(tmp_path / "bad.onnx")
 
 
 def test_unknown_operations_are_named(tmp_path):
     path = save(tmp_path / "net.onnx", [helper.make_node("Sin", ["x"], ["y"], name="wave")], {})
     with pytest.raises(TracingError, match="node wave: expected one of .* got Sin"):
-        read_onnx(path)
+        graph_from_onnx(path)
 
 
 @pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd"])
@@ -113,13 +113,13 @@ def test_external_data_must_stay_in_the_folder(tmp_path, location):
     entry.key, entry.value = "location", location
     path.write_bytes(model.SerializeToString())
     with pytest.raises(TracingError, match="weight w: expected external data inside its folder"):
-        read_onnx(path)
+        graph_from_onnx(path)
 
 
 def test_dynamic_image_sizes_are_refused(tmp_path):
     path = save(tmp_path / "net.onnx", [helper.make_node("Relu", ["x"], ["y"])], {}, ("batch", 3, "h", "w"))
     with pytest.raises(TracingError, match="input x: expected fixed sizes"):
-        read_onnx(path)
+        graph_from_onnx(path)
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,11 @@ def test_dynamic_image_sizes_are_refused(tmp_path):
 )
 def test_hostile_settings_are_refused(tmp_path, node, message):
     with pytest.raises(TracingError, match=message):
-        read_onnx(save(tmp_path / "net.onnx", [node], {"w": floats(4, 3, 3, 3)}))
+        graph_from_onnx(save(tmp_path / "net.onnx", [node], {"w": floats(4, 3, 3, 3)}))
 
 
 def test_uneven_padding_is_refused(tmp_path):
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[0, 0, 1, 1])]
     path = save(tmp_path / "net.onnx", nodes, {"w": floats(4, 3, 3, 3)})
     with pytest.raises(TracingError, match="expected the same padding on both sides"):
-        read_onnx(path)
+        graph_from_onnx(path)
