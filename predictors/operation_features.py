@@ -44,7 +44,7 @@ def _row(operation: Operation) -> tuple[float, ...]:
     depthwise = operation.groups > 1 and operation.groups == before[0]
     return (
         _log(before[0]) / 10, _log(after[0]) / 10, _pixels(before) / 16, _pixels(after) / 16,
-        operation.kernel[0] / 3, operation.kernel[1] / 3, float(operation.stride[0] - 1), float(operation.stride[1] - 1),
+        operation.kernel[0] / 3, operation.kernel[1] / 3, (operation.stride[0] - 1) / 2, (operation.stride[1] - 1) / 2,
         max(operation.padding) / 3, (max(operation.dilation) - 1) / 2, _log(operation.groups) / 10, float(depthwise),
         float(operation.bias), len(operation.input_shapes) / 4, _log(operation_macs(operation)) / 25,
         _log(operation_parameters(operation)) / 20, float(bool(operation.attribute("affine", True))),
