@@ -87,7 +87,7 @@ def _check_concat(kind: str, node: ast.expr) -> None:
         )
 
 
-def _edges(kind: str, pairs: list[tuple[str, int]]) -> list[CellEdge]:
+def _edges(kind: str, pairs: object) -> list[CellEdge]:
     if not isinstance(pairs, list) or len(pairs) != 2 * NUM_NODES:
         raise GenotypeError(f"darts genotype, {kind} cell: expected a list of 8 (operation, input) pairs")
     edges = []
