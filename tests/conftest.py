@@ -1,9 +1,34 @@
-"""Tests that run side by side (``pytest -n``) take one thread of torch each: waiting threads cost more than they do."""
+"""What all tests share: one thread each where they run side by side, and the reference tables where they are."""
 
+import csv
+import gzip
 import os
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import torch
 
-if "PYTEST_XDIST_WORKER" in os.environ:
+if "PYTEST_XDIST_WORKER" in os.environ:  # waiting threads cost more than they do
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture
+def benchmark_folder() -> Path:
+    """The folder with the reference tables and images; tests that need it are skipped without one."""
+    folder = os.environ.get("NASENGINE_BENCH_DATA")
+    if not folder:
+        pytest.skip("NASENGINE_BENCH_DATA names no folder with the tables")
+    return Path(folder)
+
+
+@pytest.fixture
+def benchmark_table(benchmark_folder) -> Callable[[str], list[dict[str, str]]]:
+    """Reads all rows of one of the tables."""
+
+    def read(name: str) -> list[dict[str, str]]:
+        with gzip.open(benchmark_folder / f"{name}.csv.gz", "rt") as file:
+            return list(csv.DictReader(file))
+
+    return read

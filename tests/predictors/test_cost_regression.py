@@ -1,10 +1,6 @@
 """The baseline predictor on real accuracies, and its messages."""
 
-import csv
-import gzip
-import os
 import random
-from pathlib import Path
 
 import pytest
 from sklearn.metrics import r2_score
@@ -25,14 +21,10 @@ def test_learns_what_its_features_hold():
 
 
 @pytest.mark.benchmark_data
-def test_ranks_unseen_networks_of_the_benchmark():
-    folder = os.environ.get("NASENGINE_BENCH_DATA")
-    if not folder:
-        pytest.skip("NASENGINE_BENCH_DATA names no folder with the tables")
+def test_ranks_unseen_networks_of_the_benchmark(benchmark_table):
     from scipy.stats import kendalltau
 
-    with gzip.open(Path(folder) / "nasbench201.csv.gz", "rt") as file:
-        rows = random.Random(0).sample(list(csv.DictReader(file)), 600)
+    rows = random.Random(0).sample(benchmark_table("nasbench201"), 600)
     graphs = [NASBENCH201.to_graph(NASBENCH201.parse(row["arch"]), NASBENCH201.defaults) for row in rows]
     targets = [float(row["cifar10_test_200ep"]) for row in rows]
     predictor = CostRegression()

@@ -1,13 +1,9 @@
 """Zero-cost proxies against explicit formulas, and against the reference values of NAS-Bench-Suite-Zero."""
 
 import copy
-import csv
-import gzip
 import math
-import os
 import random
 from dataclasses import replace
-from pathlib import Path
 
 import numpy
 import pytest
@@ -372,14 +368,10 @@ table's values come from one draw of weights, and cells with equally many convol
 
 @pytest.mark.slow
 @pytest.mark.benchmark_data
-def test_rank_correlation_with_the_table():
+def test_rank_correlation_with_the_table(benchmark_table, benchmark_folder):
     """200 cells at full size, but with 16 images: smaller networks rank otherwise, smaller batches hardly do."""
-    folder = os.environ.get("NASENGINE_BENCH_DATA")
-    if not folder:
-        pytest.skip("NASENGINE_BENCH_DATA names no folder with the tables")
-    with gzip.open(Path(folder) / "nasbench201_proxies.csv.gz", "rt") as file:
-        rows = random.Random(0).sample(list(csv.DictReader(file)), 200)
-    dataset = load_dataset(str(Path(folder) / "cifar10"), {})
+    rows = random.Random(0).sample(benchmark_table("nasbench201_proxies"), 200)
+    dataset = load_dataset(str(benchmark_folder / "cifar10"), {})
     images, labels = next(batches(dataset.train, dataset, 16, torch.Generator().manual_seed(0)))
     batch = ProxyBatch(images, labels)
     measured = [
@@ -395,13 +387,9 @@ def test_rank_correlation_with_the_table():
 
 @pytest.mark.slow
 @pytest.mark.benchmark_data
-def test_az_nas_ranks_like_accuracy():
+def test_az_nas_ranks_like_accuracy(benchmark_table):
     """For all cells, 0.913 is quoted of the paper's table 1; here are 200, one seed, and a quarter of the images."""
-    folder = os.environ.get("NASENGINE_BENCH_DATA")
-    if not folder:
-        pytest.skip("NASENGINE_BENCH_DATA names no folder with the tables")
-    with gzip.open(Path(folder) / "nasbench201.csv.gz", "rt") as file:
-        rows = random.Random(0).sample(list(csv.DictReader(file)), 200)
+    rows = random.Random(0).sample(benchmark_table("nasbench201"), 200)
     batch = random_batch((3, 32, 32), num_classes=10, size=16)
     cells = [NASBENCH201.parse(row["arch"]) for row in rows]
     measured = [measure(NASBENCH201.build(cell, NASBENCH201.defaults), batch, AZ_NAS) for cell in cells]

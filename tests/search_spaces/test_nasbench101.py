@@ -1,12 +1,8 @@
 """NAS-Bench-101 against counts by hand, the benchmark's rules and its table."""
 
-import csv
-import gzip
 import json
-import os
 import random
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -110,12 +106,8 @@ def test_wrong_texts(text, message):
 
 @pytest.mark.slow
 @pytest.mark.benchmark_data
-def test_all_rows_of_the_table():
-    folder = os.environ.get("NASENGINE_BENCH_DATA")
-    if not folder:
-        pytest.skip("NASENGINE_BENCH_DATA names no folder with the tables")
-    with gzip.open(Path(folder) / "nasbench101_5v.csv.gz", "rt") as file:
-        rows = list(csv.DictReader(file))
+def test_all_rows_of_the_table(benchmark_table):
+    rows = benchmark_table("nasbench101_5v")
     assert len(rows) == 2_532
     wrong = []
     for row in rows:

@@ -1,8 +1,6 @@
 """NAS-Bench-201 against the benchmark's own table."""
 
 import csv
-import gzip
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from nasengine.graph import cost, tabled_flops
 from search_spaces.nasbench201 import NASBENCH201
 
 GOLDEN = Path(__file__).parent / "nasbench201_golden.csv"
-TABLE_NAME = "nasbench201_proxies.csv.gz"
 
 
 def disagreements(rows: list[dict[str, str]]) -> list[str]:
@@ -38,12 +35,8 @@ def test_fifty_rows_of_the_table():
 
 @pytest.mark.slow
 @pytest.mark.benchmark_data
-def test_all_rows_of_the_table():
-    folder = os.environ.get("NASENGINE_BENCH_DATA")
-    if not folder:
-        pytest.skip("NASENGINE_BENCH_DATA names no folder with the tables")
-    with gzip.open(Path(folder) / TABLE_NAME, "rt") as file:
-        rows = list(csv.DictReader(file))
+def test_all_rows_of_the_table(benchmark_table):
+    rows = benchmark_table("nasbench201_proxies")
     assert len(rows) == 9_445
     assert disagreements(rows) == []
 

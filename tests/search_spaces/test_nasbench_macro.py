@@ -1,10 +1,5 @@
 """NAS-Bench-Macro against counts by hand and the benchmark's table."""
 
-import csv
-import gzip
-import os
-from pathlib import Path
-
 import pytest
 
 from nasengine.errors import GenotypeError
@@ -46,13 +41,9 @@ def test_wrong_texts(text, message):
 
 @pytest.mark.slow
 @pytest.mark.benchmark_data
-def test_all_rows_of_the_table():
+def test_all_rows_of_the_table(benchmark_table):
     """Both columns: ``flops`` are multiply-accumulates here."""
-    folder = os.environ.get("NASENGINE_BENCH_DATA")
-    if not folder:
-        pytest.skip("NASENGINE_BENCH_DATA names no folder with the tables")
-    with gzip.open(Path(folder) / "nasbench_macro.csv.gz", "rt") as file:
-        rows = list(csv.DictReader(file))
+    rows = benchmark_table("nasbench_macro")
     assert len(rows) == NASBENCH_MACRO.size == 6_561
     wrong = []
     for row in rows:
