@@ -11,7 +11,9 @@ from predictors.graph_batch import GraphBatch
 _SALTS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 
 
-def refined_colours(batch: GraphBatch, colours: numpy.ndarray, rounds: int) -> list[numpy.ndarray]:
+def refined_colours(
+    batch: GraphBatch, colours: numpy.ndarray, rounds: int, *, backward: bool = True
+) -> list[numpy.ndarray]:
     """Colours after 0, 1, ... rounds; equal numbers mean equal surroundings.
 
     64-bit hashes stand for the multisets of neighbouring colours; two different surroundings among a million have the
@@ -21,21 +23,31 @@ def refined_colours(batch: GraphBatch, colours: numpy.ndarray, rounds: int) -> l
         batch: the graphs.
         colours: of the nodes at the beginning, any integers, (num_nodes,).
         rounds: refinements.
+        backward: look at the nodes that a node feeds too, not only at those that feed it.
 
     Returns:
         ``rounds + 1`` arrays of unsigned 64-bit integers, (num_nodes,).
     """
+    by_source = numpy.argsort(batch.sources, kind="stable") if backward else None
     found = [_mixed(colours.astype(numpy.uint64), _SALTS[0])]
     for _ in range(rounds):
         last = found[-1]
-        before = numpy.zeros(batch.num_nodes, numpy.uint64)
-        after = before.copy()
-        numpy.add.at(before, batch.targets, _mixed(last[batch.sources], _SALTS[1]))
-        numpy.add.at(after, batch.sources, _mixed(last[batch.targets], _SALTS[2]))
-        found.append(
-            _mixed(last ^ _mixed(before, _SALTS[2]) ^ (_mixed(after, _SALTS[1]) >> numpy.uint64(1)), _SALTS[0])
-        )
+        update = last ^ _mixed(_sums(_mixed(last, _SALTS[1])[batch.sources], batch.targets, batch.num_nodes), _SALTS[2])
+        if by_source is not None:
+            values = _mixed(last, _SALTS[2])[batch.targets[by_source]]
+            after = _sums(values, batch.sources[by_source], batch.num_nodes)
+            update ^= _mixed(after, _SALTS[1]) >> numpy.uint64(1)
+        found.append(_mixed(update, _SALTS[0]))
     return found
+
+
+def _sums(values: numpy.ndarray, nodes: numpy.ndarray, num_nodes: int) -> numpy.ndarray:
+    """Sums of values by node, where nodes are sorted; integers wrap around, so that their order does not matter."""
+    sums = numpy.zeros(num_nodes, numpy.uint64)
+    if len(nodes):
+        first = numpy.flatnonzero(numpy.diff(nodes, prepend=-1))
+        sums[nodes[first]] = numpy.add.reduceat(values, first)
+    return sums
 
 
 def _mixed(values: numpy.ndarray, salt: int) -> numpy.ndarray:

@@ -1,0 +1,67 @@
+"""What members see of a pool of networks, worked out once for all of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy
+
+from nasengine.graph import ComputationGraph
+from predictors.gennape.encoder import GraphEncoder
+from predictors.gennape.pretraining import embed
+from predictors.gennape.ranks import RankTransform
+from predictors.graph_batch import GraphBatch
+from predictors.graph_features import NAMES, graph_features
+
+_OTHER, _NODES = NAMES.index("log number of other"), NAMES.index("log nodes")
+CHUNK = 500
+"""Networks that are looked at together: enough to share work, and memory does not grow with the pool."""
+
+
+@dataclass(frozen=True, eq=False)
+class PoolView:
+    """Networks in three forms.
+
+    Args:
+        batches: their graphs, in order.
+        features: of whole graphs, (num_networks, len(NAMES)).
+        embeddings: of the pretrained encoder, (num_networks, embedding_size).
+    """
+
+    batches: tuple[GraphBatch, ...]
+    features: numpy.ndarray
+    embeddings: numpy.ndarray
+
+    @classmethod
+    def of(cls, graphs: Sequence[ComputationGraph], encoder: GraphEncoder) -> "PoolView":
+        """Look at all graphs at once; for many, use ``chunks_of`` first."""
+        batches = tuple(GraphBatch.of(graphs[begin : begin + CHUNK]) for begin in range(0, len(graphs), CHUNK))
+        features = numpy.vstack([graph_features(batch) for batch in batches])
+        return cls(batches, features, numpy.vstack([embed(encoder, batch) for batch in batches]))
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def macs(self) -> numpy.ndarray:
+        """Multiply-accumulates of each network, (num_networks,)."""
+        return numpy.expm1(self.features[:, 0])
+
+
+def novelty(view: PoolView, pool: RankTransform) -> numpy.ndarray:
+    """How unlike a pool networks are: share of features beyond the pool's, plus share of unknown operations.
+
+    Args:
+        view: networks.
+        pool: of features.
+    """
+    beyond = (view.features < pool.quantiles[0]) | (view.features > pool.quantiles[-1])
+    unknown = numpy.expm1(view.features[:, _OTHER]) / numpy.expm1(view.features[:, _NODES])
+    return beyond.mean(1) + unknown
+
+
+def chunks_of(graphs: "Sequence[ComputationGraph] | Iterator[ComputationGraph]") -> Iterator[list[ComputationGraph]]:
+    """Some graphs at a time; an iterator's graphs are made only when they are looked at."""
+    source = iter(graphs)
+    while chunk := list(islice(source, CHUNK)):
+        yield chunk

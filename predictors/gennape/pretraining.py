@@ -1,0 +1,166 @@
+"""Pretraining of the encoder on graphs without labels.
+
+The contrastive loss of GENNAPE makes graphs of alike topology attract each other, whatever their operations are. That
+alone would put networks of other operations together, so an auxiliary head learns, by default, what can be known of a
+network without training it: its costs and path features, and zero-cost proxies where they were measured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from nasengine.errors import ConfigError, TrainingError
+from nasengine.graph import ComputationGraph
+from nasengine.optimization.state import load_optimizer, pack_optimizer
+from nasengine.protocols import TaskState, TrainingRecipe
+from nasengine.optimization import cosine, set_learning_rate
+from nasengine.randomness import seeded_generator
+from predictors.gennape.contrastive import contrastive_loss
+from predictors.gennape.encoder import EncoderConfig, GraphEncoder
+from predictors.gennape.message_plan import MessagePlan
+from predictors.gennape.spectrum import laplacian_spectra
+from predictors.graph_batch import GraphBatch
+from predictors.graph_features import graph_features
+
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class PretrainingConfig:
+    """Settings of pretraining.
+
+    Args:
+        epochs: passes over the graphs.
+        batch_size: graphs of a step, each seen twice.
+        learning_rate: of Adam, decaying by half a cosine.
+        projection_size: of the vectors that are compared.
+        contrastive_weight, auxiliary_weight: of the two losses; 0 leaves one out.
+    """
+
+    epochs: int = 12
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    projection_size: int = 64
+    contrastive_weight: float = 1.0
+    auxiliary_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.contrastive_weight == self.auxiliary_weight == 0:
+            raise ConfigError("pretraining: expected a contrastive or an auxiliary loss, got weight 0 for both")
+
+
+@dataclass(frozen=True, eq=False)
+class UnlabelledPool:
+    """Graphs and what is known of them without training.
+
+    Args:
+        graphs: of any spaces.
+        spectra: smallest eigenvalues, (num_graphs, num_eigenvalues).
+        targets: standardised features and proxies, (num_graphs, num_targets); nan where one was not measured.
+    """
+
+    graphs: Sequence[ComputationGraph]
+    spectra: numpy.ndarray
+    targets: numpy.ndarray
+
+    @classmethod
+    def of(cls, graphs: Sequence[ComputationGraph], proxies: numpy.ndarray | None = None) -> "UnlabelledPool":
+        """Work out spectra and features; ``proxies``, (num_graphs, num_proxies), are targets as well."""
+        spectra, features = [], []
+        for begin in range(0, len(graphs), CHUNK):
+            batch = GraphBatch.of(graphs[begin : begin + CHUNK])
+            spectra.append(laplacian_spectra(batch))
+            features.append(graph_features(batch))
+        targets = numpy.vstack(features)
+        if proxies is not None:
+            targets = numpy.hstack([targets, proxies])
+        return cls(graphs, numpy.vstack(spectra), _standardised(targets))
+
+
+class Pretraining:
+    """Implements the Task protocol: a step is an epoch."""
+
+    def __init__(self, pool: UnlabelledPool, encoder: EncoderConfig, config: PretrainingConfig, *, seed: int) -> None:
+        self.pool, self.config, self.seed = pool, config, seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.encoder = GraphEncoder(encoder)
+            size = encoder.embedding_size
+            self.projection = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, config.projection_size))
+            self.auxiliary = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, pool.targets.shape[1]))
+        self._model = nn.ModuleDict(
+            {"encoder": self.encoder, "projection": self.projection, "auxiliary": self.auxiliary}
+        )
+        self._optimizer = torch.optim.Adam(self._model.parameters(), lr=config.learning_rate)
+        self._recipe = TrainingRecipe(config.epochs, config.batch_size, config.learning_rate, 0.0)
+
+    @property
+    def num_steps(self) -> int:
+        """Epochs."""
+        return self.config.epochs
+
+    def run_step(self, step: int) -> dict[str, Any]:
+        """One epoch."""
+        set_learning_rate(self._optimizer, cosine(self._recipe, step))
+        order = torch.randperm(len(self.pool.graphs), generator=seeded_generator(self.seed, "pretraining", step))
+        batches = [found for found in order.split(self.config.batch_size) if len(found) > 1]
+        self._model.train()
+        losses = torch.tensor([self._train_on(rows.numpy()) for rows in batches])
+        if not bool(losses.isfinite().all()):
+            raise TrainingError(f"pretraining, epoch {step}: expected finite losses; use a smaller learning rate")
+        return {"loss": round(float(losses.mean()), 5)}
+
+    def _train_on(self, rows: numpy.ndarray) -> float:
+        graphs = [self.pool.graphs[row] for row in rows]
+        plan = MessagePlan.of(
+            GraphBatch.of(graphs), self.encoder.config.rounds, backward=self.encoder.config.backward
+        )
+        loss = self._loss(plan, rows)
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._optimizer.step()
+        return float(loss.detach())
+
+    def _loss(self, plan: MessagePlan, rows: numpy.ndarray) -> Tensor:
+        first, loss = self.encoder(plan), torch.zeros(())
+        if self.config.contrastive_weight:
+            views = self.projection(first), self.projection(self.encoder(plan))
+            spectra = torch.from_numpy(self.pool.spectra[rows]).float()
+            loss = loss + self.config.contrastive_weight * contrastive_loss(*views, spectra)
+        if self.config.auxiliary_weight:
+            targets = torch.from_numpy(self.pool.targets[rows]).float()
+            known = ~targets.isnan()
+            found = nn.functional.smooth_l1_loss(self.auxiliary(first)[known], targets[known])
+            loss = loss + self.config.auxiliary_weight * found
+        return loss
+
+    def state(self) -> TaskState:
+        """Weights and momenta."""
+        tensors = {f"model.{name}": value.clone() for name, value in self._model.state_dict().items()}
+        return TaskState(tensors | pack_optimizer(self._optimizer, "optimizer"))
+
+    def load_state(self, state: TaskState) -> None:
+        """Go on from a state."""
+        self._model.load_state_dict(
+            {name.removeprefix("model."): value for name, value in state.tensors.items() if name.startswith("model.")}
+        )
+        load_optimizer(self._optimizer, state.tensors, "optimizer")
+
+
+def embed(encoder: GraphEncoder, batch: GraphBatch) -> numpy.ndarray:
+    """Embeddings of graphs, (num_graphs, embedding_size), float32."""
+    encoder.eval()
+    with torch.no_grad():
+        plan = MessagePlan.of(batch, encoder.config.rounds, backward=encoder.config.backward)
+        return encoder(plan).numpy()
+
+
+def _standardised(columns: numpy.ndarray) -> numpy.ndarray:
+    """Mean 0 and deviation 1 where there is any, and no value beyond five deviations."""
+    spread = numpy.nanstd(columns, axis=0)
+    return ((columns - numpy.nanmean(columns, axis=0)) / numpy.where(spread > 0, spread, 1.0)).clip(-5.0, 5.0)

@@ -1,0 +1,64 @@
+"""The members of GENNAPE's ensemble, each of which scores networks in its own way and on its own scale.
+
+Mills et al., 2023, arXiv 2211.17226, section on unseen architectures, names six: heads with fuzzy clusters and
+transform, one head with the transform, pairwise heads with and without clusters, a k-GNN, and FLOPs. Trees on costs and
+path features are added; they know what is in the graph and not in its topology.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy
+
+from predictors.gennape.forest import Forest
+from predictors.gennape.head_members import HeadKind
+from predictors.gennape.k_gnn import KGNNPredictor, k_gnn_scores
+from predictors.gennape.pool_view import PoolView
+from predictors.gennape.ranks import RankTransform
+
+HEAD_KINDS = {
+    "clusters + T": HeadKind(clustered=True, pairwise=False, transformed=True),
+    "single + T": HeadKind(clustered=False, pairwise=False, transformed=True),
+    "pairs + clusters": HeadKind(clustered=True, pairwise=True, transformed=False),
+    "pairs": HeadKind(clustered=False, pairwise=True, transformed=False),
+}
+"""The paper's members 1 to 4."""
+MEMBERS = (*HEAD_KINDS, "k-GNN", "macs", "forest")
+"""All members; the paper's, and the trees."""
+
+
+class ZeroShotMember(Protocol):
+    """Scores networks; more is better."""
+
+    def scores(self, view: PoolView, ranks: RankTransform) -> numpy.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class KGNNMember:
+    """The k-GNN, and back from what it learned to accuracies."""
+
+    model: KGNNPredictor
+
+    def scores(self, view: PoolView, ranks: RankTransform) -> numpy.ndarray:
+        """Predicted standardised accuracies."""
+        return numpy.concatenate([k_gnn_scores(self.model, batch) for batch in view.batches]).astype(float)
+
+
+@dataclass(frozen=True)
+class MacsMember:
+    """The paper's sixth member: larger networks are better."""
+
+    def scores(self, view: PoolView, ranks: RankTransform) -> numpy.ndarray:
+        """Multiply-accumulates."""
+        return view.macs
+
+
+@dataclass(frozen=True, eq=False)
+class ForestMember:
+    """Trees on the ranks of costs and path features."""
+
+    forest: Forest
+
+    def scores(self, view: PoolView, ranks: RankTransform) -> numpy.ndarray:
+        """Predicted ranks."""
+        return self.forest.predict(ranks.apply(view.features))[0]
