@@ -19,6 +19,7 @@ from nasengine.tracing.batch_layout import BatchLayout, NotExpressibleError
 from nasengine.tracing.patterns import fuse_patterns
 
 MAX_VALUES = 2**40  # of one tensor; more than any machine holds
+MAX_OPERATIONS = 200_000  # of one graph, as in its JSON
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,20 @@ class GraphWriter:
             raise NotExpressibleError(f"expected stacks of matrices, the batch among the stacks, got {first}, {second}")
         layout = replace(first, shape=(*first.shape[:-1], second.shape[-1]))
         return self.add("matmul", name, [left, right], layout)
+
+    def attention(self, name: str, parts: tuple[Value, Value, Value], factor: float | None, mask: object) -> Value:
+        """softmax(factor * q k^T + mask) v (Vaswani et al., 2017, arXiv 1706.03762); the factor is 1 / sqrt(width)."""
+        query, key, value = parts
+        rank = len(key.shape)
+        turned = self.transpose(f"{name}/turn", key, [*range(rank - 2), rank - 1, rank - 2])
+        scores = self.matmul(f"{name}/scores", query, turned)
+        number = 1 / math.sqrt(query.shape[-1]) if factor is None else factor
+        scores = self.same("scale", f"{name}/scale", scores, value=float(number))
+        if isinstance(mask, Value):
+            scores = self.arithmetic("add", f"{name}/mask", scores, mask)
+        elif isinstance(mask, Constant):
+            scores = self.affine("offset", f"{name}/mask", scores, mask)
+        return self.matmul(name, self.softmax(f"{name}/softmax", scores, -1), value)
 
     def mean(self, name: str, value: Value, axes: Sequence[int], keepdim: bool) -> Value:
         """Mean over some dimensions."""
@@ -242,6 +257,8 @@ class GraphWriter:
         return found
 
     def _check(self, layout: BatchLayout) -> None:
+        if len(self._used) >= MAX_OPERATIONS:
+            raise GraphError(f"expected at most {MAX_OPERATIONS} operations")
         if math.prod(layout.shape) > MAX_VALUES:
             raise GraphError(f"expected tensors of at most {MAX_VALUES} values, got shape {layout.shape}")
 

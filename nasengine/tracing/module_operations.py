@@ -235,21 +235,12 @@ def _matmul(trace: "_Trace", node: fx.Node, given: Arguments) -> Value:
 
 
 def _attention(trace: "_Trace", node: fx.Node, given: Arguments) -> Value:
-    """softmax(q k^T / sqrt(width)) v (Vaswani et al., 2017, arXiv 1706.03762); a causal mask costs nothing."""
-    query, key, value = (trace.value(given[name]) for name in ("query", "key", "value"))
+    """A causal mask costs nothing and leaves no node."""
     if given.get("enable_gqa"):
         raise NotExpressibleError("expected as many heads in the keys as in the queries")
-    writer, name, rank = trace.writer, trace.label(node), len(key.shape)
-    turned = writer.transpose(f"{name}/turn", key, [*range(rank - 2), rank - 1, rank - 2])
-    scores = writer.matmul(f"{name}/scores", query, turned)
-    number = given["scale"] or 1 / math.sqrt(query.shape[-1])
-    scores = writer.same("scale", f"{name}/scale", scores, value=float(number))
+    query, key, value = (trace.value(given[name]) for name in ("query", "key", "value"))
     mask = trace.find(given["attn_mask"])
-    if isinstance(mask, Value):
-        scores = writer.arithmetic("add", f"{name}/mask", scores, mask)
-    elif isinstance(mask, Constant):
-        scores = writer.affine("offset", f"{name}/mask", scores, mask)
-    return writer.matmul(name, writer.softmax(f"{name}/softmax", scores, -1), value)
+    return trace.writer.attention(trace.label(node), (query, key, value), given["scale"], mask)
 
 
 def _zero(trace: "_Trace", node: fx.Node, given: Arguments) -> Value:

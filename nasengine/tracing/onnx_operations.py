@@ -278,6 +278,14 @@ def _layer_norm(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) 
     return reader.writer.same("layer_norm", reader.label(node), source, shape_normalized=sizes)
 
 
+def _attention(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Value:
+    """On (batch, heads, tokens, width), without a cache of earlier keys; a causal mask leaves no node."""
+    query, key, value = (reader.source(node, slot) for slot in range(3))
+    if len(query.shape) != 4 or settings.get("softcap") or any(reader.has(node, slot) for slot in (4, 5, 6)):
+        raise NotExpressibleError("expected attention on four dimensions without softcap and cache")
+    return reader.writer.attention(reader.label(node), (query, key, value), settings.get("scale"), reader.find(node, 3))
+
+
 def _leaky(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Value:
     slope = float(settings.get("alpha", 0.01))
     return reader.writer.same("leaky_relu", reader.label(node), reader.source(node, 0), slope=slope)
@@ -306,6 +314,6 @@ TRANSLATORS: dict[str, Translator] = {
     "Split": _split, "Gather": _gather, "Expand": _expand, "Shape": _shape, "Pad": _pad, "Clip": _clip,
     "Softmax": _softmax, "LeakyRelu": _leaky, "Gelu": _gelu, "Relu": _simple("relu"), "Sigmoid": _simple("sigmoid"),
     "Tanh": _simple("tanh"), "HardSigmoid": _simple("hard_sigmoid"), "HardSwish": _simple("hard_swish"),
-    "Swish": _simple("silu"), "Identity": _alias, "Dropout": _alias, "Cast": _alias,
+    "Attention": _attention, "Swish": _simple("silu"), "Identity": _alias, "Dropout": _alias, "Cast": _alias,
 }  # fmt: skip
 """Reads a node, adds what it computes, and returns the value or, for several outputs, the list of values."""

@@ -14,6 +14,7 @@ from nasengine.tracing.onnx_operations import TRANSLATORS
 from nasengine.tracing.onnx_shapes import OutputShapes
 
 MAX_OUTPUTS = 1_000
+MAX_SLOTS = 10_000  # of one node
 _FAULTS = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 _IMAGE_TYPES = (
     onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE,
@@ -82,6 +83,9 @@ class OnnxReader:
         if not any(node.output):
             raise TracingError(f"{self.where}, node {name}: expected an output, got none")
         try:
+            if len(node.input) + len(node.output) > MAX_SLOTS:
+                slots = len(node.input) + len(node.output)
+                raise GraphError(f"expected at most {MAX_SLOTS} inputs and outputs, got {slots}")
             self._check_order(node)
             results = self._translate(node)
         except _FAULTS as fault:

@@ -26,7 +26,7 @@ class OutputShapes:
     """
 
     def __init__(self, model: onnx.ModelProto, opset: int) -> None:
-        self._opsets, self._opset, self._ir = list(model.opset_import), opset, model.ir_version
+        self._opsets, self._opset, self._ir = list(model.opset_import[:100]), opset, model.ir_version
         values = (*model.graph.value_info, *model.graph.output)
         self._declared = {value.name: value.type for value in values}
         self._batch = next(

@@ -120,14 +120,22 @@ def test_too_many_nodes(tmp_path):
     refuse(tmp_path, found, "expected at most 100000 nodes, got 100001")
 
 
+def test_too_many_slots_and_operations(tmp_path):
+    split = helper.make_node("Split", ["x"], [f"p{index}" for index in range(10_001)], axis=3)
+    refuse(tmp_path, model(split), "expected at most 10000 inputs and outputs, got 10002")
+    found = model(*(helper.make_node("Split", ["x"], [""] * 9_998 + [f"p{turn}"], axis=1) for turn in range(21)))
+    found.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 9_999
+    refuse(tmp_path, found, "expected at most 200000 operations")
+
+
 def test_long_chains_of_sums_take_no_room(tmp_path):
     """Each sum is flattened into the next one; keeping all the flat ones would be quadratic."""
-    names = ["x", *(f"s{index}" for index in range(20_000)), "y"]
+    names = ["x", *(f"s{index}" for index in range(10_000)), "y"]
     nodes = [helper.make_node("Add", [before, "x"], [after]) for before, after in pairwise(names)]
     path = tmp_path / "net.onnx"
     path.write_bytes(model(*nodes).SerializeToString())
     graph = graph_from_onnx(path)
-    assert [len(sources) for sources in graph.inputs] == [0, 20_002]
+    assert [len(sources) for sources in graph.inputs] == [0, 10_002]
 
 
 @pytest.mark.parametrize("dims", [(-1, 3), (2**62, 2**62), (1,) * 65])

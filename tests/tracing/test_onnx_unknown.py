@@ -97,3 +97,12 @@ def test_arithmetic_on_shapes_is_worked_out(tmp_path):
     assert [operation.kind for operation in graph.operations] == ["input", "reshape", "offset"]
     assert graph.operations[-1].output_shape == (48, 4)
     assert cost(graph).num_parameters == 0
+
+
+@pytest.mark.parametrize(("settings", "unknown"), [({}, {}), ({"softcap": 30.0}, {"Attention": 1})])
+def test_attention_of_newer_opsets(tmp_path, settings, unknown):
+    node = helper.make_node("Attention", ["x", "x", "x"], ["y"], **settings)
+    graph = trace(tmp_path, node, opset=23)
+    assert unknown_operators(graph) == unknown
+    assert graph.operations[graph.outputs[0]].output_shape == (3, 8, 8)
+    assert cost(graph).macs == (0 if unknown else 2 * 3 * 8 * 8 * 8)
