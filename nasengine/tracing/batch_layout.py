@@ -71,6 +71,18 @@ class BatchLayout:
             raise NotExpressibleError(f"expected the batch in dimension 0, got it in {self.axis} of {self.shape}")
         return self
 
+    def like(self, other: "BatchLayout") -> "BatchLayout":
+        """The same tensor with the batch where another tensor of as many dimensions has it.
+
+        A batch of one that no dimension stands for may be in either; otherwise the places must agree.
+        """
+        if len(self.shape) == len(other.shape):
+            if (self.axis, self.inner, self.is_apart) == (other.axis, other.inner, other.is_apart):
+                return self
+            if self.batch == 1 and (self.shape[other.axis] == 1) == other.is_apart:
+                return replace(self, axis=other.axis, inner=self.shape[other.axis])
+        raise NotExpressibleError(f"expected tensors with the batch in one place, got {self} and {other}")
+
     def permuted(self, order: Sequence[int]) -> "BatchLayout":
         """After a transpose."""
         if sorted(order) != list(range(len(self.shape))):

@@ -112,10 +112,10 @@ class GraphWriter:
 
     def matmul(self, name: str, left: Value, right: Value) -> Value:
         """A matrix product of two tensors that depend on the images."""
-        first, second = left.layout, right.layout
+        first, second = left.layout, right.layout.like(left.layout)
         rank = len(first.shape)
-        alike = rank == len(second.shape) > 2 and first.shape[:-2] == second.shape[:-2]
-        if not alike or first.axis != second.axis or max(first.axis, second.axis) >= rank - 2:
+        is_stacked = first.axis < rank - 2 or (first.batch == 1 and not first.is_apart)
+        if rank < 3 or first.shape[:-2] != second.shape[:-2] or not is_stacked:
             raise NotExpressibleError(f"expected stacks of matrices, the batch among the stacks, got {first}, {second}")
         layout = replace(first, shape=(*first.shape[:-1], second.shape[-1]))
         return self.add("matmul", name, [left, right], layout)
@@ -150,9 +150,7 @@ class GraphWriter:
 
     def arithmetic(self, kind: str, name: str, left: Value, right: Value) -> Value:
         """Element-wise arithmetic of two tensors that depend on the images."""
-        first, second = left.layout, right.layout
-        if len(first.shape) != len(second.shape) or (first.axis, first.inner) != (second.axis, second.inner):
-            raise NotExpressibleError(f"expected {kind} of tensors with the batch in one place, got {first}, {second}")
+        first, second = left.layout, right.layout.like(left.layout)
         layout = replace(first, shape=_broadcast(first.shape, second.shape))
         return self.add(kind, name, [left, right], layout)
 
@@ -183,7 +181,8 @@ class GraphWriter:
         place, counted = first.layout.place(axis), first.layout.counted(axis)
         for value in values:
             rest = value.shape[:counted] + value.shape[counted + 1 :]
-            if value.layout.axis != first.layout.axis or rest != first.shape[:counted] + first.shape[counted + 1 :]:
+            value.layout.like(first.layout)
+            if rest != first.shape[:counted] + first.shape[counted + 1 :]:
                 raise NotExpressibleError(f"expected tensors alike outside axis {axis}, got {value.shape}")
         if len(values) == 1:
             return first

@@ -214,7 +214,8 @@ def _split(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> li
         raise GraphError(f"expected {parts} sizes that sum up to {size}, got {sizes}")
     ends = numpy.cumsum(sizes).tolist()
     cuts = [slice(int(end) - int(part), int(end)) for end, part in zip(ends, sizes, strict=True)]
-    return [reader.writer.slice(reader.label(node), source, axis, cut) for cut in cuts]
+    label = reader.label(node)
+    return [reader.writer.slice(label, source, axis, cut) for cut in cuts]
 
 
 def _gather(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Value:

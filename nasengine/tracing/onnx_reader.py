@@ -132,10 +132,10 @@ class OnnxReader:
         values = [value for value in found if isinstance(value, Value)]
         learned = sum(value.learned for value in found if isinstance(value, Constant))
         operator = f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
-        results = []
+        label, results = self.label(node), []
         for shape in self.shapes.of(node, self.place):
             layout = like(values, shape) if shape else values[0].layout
-            results.append(self.writer.other(self.label(node), operator, values, layout, learned=learned))
+            results.append(self.writer.other(label, operator, values, layout, learned=learned))
             learned = 0  # counted once, at the first output
         return results
 

@@ -106,3 +106,21 @@ def test_graphs_compute_what_the_networks_do(name):
     built.load_state_dict({key: value.reshape(built.state_dict()[key].shape) for key, value in state.items()})
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(built(images), network(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_attention_that_returns_its_weights(batch):
+    """It folds its heads into the batch, which for a batch of one leaves no dimension for the batch."""
+
+    class Weights(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.flatten(2).transpose(1, 2)
+            return self.attention(x, x, x)[0].mean(1)
+
+    graph = graph_from_module(Weights(), torch.zeros(batch, 8, 4, 4))
+    assert unknown_operators(graph) == {}
+    assert cost(graph).macs == 4 * 16 * 8**2 + 2 * 16**2 * 8
