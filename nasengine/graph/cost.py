@@ -14,7 +14,8 @@ class GraphCost:
     """Costs of one forward pass of one image.
 
     Args:
-        macs: multiply-accumulates of convolutions, linear layers and matrix products (biases are not counted).
+        macs: multiply-accumulates of convolutions, linear layers and matrix products (biases are not counted,
+            and operations of kind ``other`` have none).
         num_parameters: learned values, equal to torch's count of the built network.
         peak_activation_bytes: largest sum of live float32 activations when nodes run in graph order and each value is
             freed after its last use; the node's own output counts, in-place reuse does not.
@@ -52,6 +53,8 @@ def operation_parameters(operation: Operation) -> int:
         return 2 * size if operation.attribute("affine", True) else 0
     if operation.kind in ("scale", "offset"):
         return math.prod(operation.attribute("parameter_shape", ())) if operation.attribute("learned") else 0
+    if operation.kind == "other":
+        return int(operation.attribute("num_parameters", 0))
     return 0
 
 

@@ -3,7 +3,7 @@
 from nasengine.graph.builder import make_operation
 from nasengine.graph.computation_graph import ComputationGraph, Operation
 
-_STATEFUL = frozenset({"batch_norm", "conv", "linear", "layer_norm", "scale", "offset", "input"})
+_STATEFUL = frozenset({"batch_norm", "conv", "linear", "layer_norm", "scale", "offset", "input", "other"})
 
 
 def _is_repeatable(operation: Operation) -> bool:
@@ -88,16 +88,32 @@ def flatten_sums(graph: ComputationGraph) -> ComputationGraph:
     for output in graph.outputs:
         uses[output] += 1
     operations, inputs = list(graph.operations), list(graph.inputs)
-    for node, operation in enumerate(operations):
-        if operation.kind == "add":
-            flat: list[int] = []
-            for source in inputs[node]:
-                inner = operations[source].kind == "add" and uses[source] == 1
-                same_shape = operations[source].output_shape == operation.output_shape
-                flat.extend(inputs[source] if inner and same_shape else (source,))
-            inputs[node] = tuple(flat)
+    absorbed = {
+        source
+        for source, target, _ in graph.edges
+        if operations[source].kind == operations[target].kind == "add"
+        and uses[source] == 1
+        and operations[source].output_shape == operations[target].output_shape
+    }
+    for node, operation in enumerate(graph.operations):
+        if operation.kind == "add" and node not in absorbed:
+            flat = _summands(graph, node, absorbed)
+            inputs[node] = flat
             operations[node] = make_operation("add", tuple(operations[source].output_shape for source in flat), ())
     return prune(ComputationGraph(tuple(operations), tuple(inputs), graph.outputs, graph.names))
+
+
+def _summands(graph: ComputationGraph, node: int, absorbed: set[int]) -> tuple[int, ...]:
+    """What a sum adds up from left to right, looking through the sums that it absorbs."""
+    flat: list[int] = []
+    pending = list(reversed(graph.inputs[node]))
+    while pending:
+        source = pending.pop()
+        if source in absorbed:
+            pending.extend(reversed(graph.inputs[source]))
+        else:
+            flat.append(source)
+    return tuple(flat)
 
 
 def canonical(graph: ComputationGraph) -> ComputationGraph:

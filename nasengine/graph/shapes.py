@@ -84,7 +84,22 @@ def _pad(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
     return channels, height + top + bottom, width + left + right
 
 
+def _slice(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
+    axis, start, size, step = (int(settings[name]) for name in ("axis", "start", "size", "step"))
+    if not 0 <= axis < len(shapes[0]) or start < 0 or step < 1 or size < 1:
+        raise GraphError(f"slice: expected axis, start, size and step that fit {shapes[0]}, got {settings}")
+    if start + (size - 1) * step >= shapes[0][axis]:
+        raise GraphError(f"slice: expected at most {shapes[0][axis]} values along axis {axis}, got {settings}")
+    return (*shapes[0][:axis], size, *shapes[0][axis + 1 :])
+
+
+def _given(_: tuple[Shape, ...], settings: Settings) -> Shape:
+    return tuple(settings["shape"])
+
+
 def _zero(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
+    if "sizes" in settings:
+        return tuple(settings["sizes"])
     channels, height, width = shapes[0]
     step_y, step_x = settings["stride"]
     return settings.get("channels", channels), -(-height // step_y), -(-width // step_x)
@@ -152,9 +167,13 @@ KINDS: dict[str, ShapeRule] = {
     "reshape": _reshape,
     "transpose": _transpose,
     **dict.fromkeys(ACTIVATIONS, _same),
+    "slice": _slice,
+    "other": _given,
 }
 """Shape rule of every primitive operation. ``input`` has none: its shape is given.
 
 ``scale`` and ``offset`` multiply by, or add, a learned or fixed value; ``mix`` is the weighted sum on a supernet edge;
-``truncate`` keeps the first channels.
+``truncate`` keeps the first channels; ``zero`` has the shape ``sizes`` where that is given; ``slice`` keeps ``size``
+values along an axis, ``step`` apart. ``other`` is whatever a tracer met and did not know: its attribute ``operator``
+says what, its shape is given, and it has ``num_parameters`` learned values.
 """

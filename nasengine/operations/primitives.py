@@ -134,6 +134,12 @@ def _truncate(operation: Operation) -> Callable[[Tensor], Tensor]:
     return lambda x: x[:, :channels]
 
 
+def _slice(operation: Operation) -> Callable[[Tensor], Tensor]:
+    start, size, step = (int(operation.attribute(name)) for name in ("start", "size", "step"))
+    cut = (slice(None),) * (int(operation.attribute("axis")) + 1)
+    return lambda x: x[(*cut, slice(start, start + (size - 1) * step + 1, step))]
+
+
 def _pad(operation: Operation) -> Callable[[Tensor], Tensor]:
     top, bottom, left, right = operation.attribute("pads")
     return lambda x: F.pad(x, (left, right, top, bottom))
@@ -196,6 +202,7 @@ _PARAMETRIC: dict[str, Callable[[Operation], Callable[..., Tensor]]] = {
     "avg_pool": _pool,
     "crop": _crop,
     "truncate": _truncate,
+    "slice": _slice,
     "pad": _pad,
     "mean": _mean,
     "concat": _axis_function,
@@ -219,4 +226,9 @@ def make_function(operation: Operation) -> Callable[..., Tensor]:
         return _SIMPLE[operation.kind]
     if operation.kind in _PARAMETRIC:
         return _PARAMETRIC[operation.kind](operation)
+    if operation.kind == "other":
+        raise GraphError(
+            f"operation {operation.attribute('operator')}: expected one that a network can compute, got one that the "
+            "tracer did not know; such graphs can be costed and scored, not built"
+        )
     raise GraphError(f"operation kind {operation.kind!r}: expected one that a network can compute")

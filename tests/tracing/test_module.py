@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasengine.errors import TracingError
+from nasengine.errors import GraphError, TracingError
 from nasengine.graph import canonical, cost, fingerprint
 from nasengine.network import GraphNetwork
 from nasengine.testing import small_config
-from nasengine.tracing import graph_from_module
+from nasengine.tracing import graph_from_module, unknown_operators
 from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201
 
@@ -71,18 +71,40 @@ def test_traced_graphs_compute_what_the_module_does(module):
     module.train()
 
 
-class Branch(nn.Module):
-    """Control flow that depends on values."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x if x.sum() > 0 else -x
-
-
 class Sorts(nn.Module):
     """An operation that has no primitive."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.sort().values
+
+
+@pytest.mark.parametrize(
+    ("module", "operator", "shape", "num_parameters"),
+    [
+        (Sorts(), "aten::sort", (3, 16, 16), 0),
+        (nn.AdaptiveAvgPool2d(3), "aten::adaptive_avg_pool2d", (3, 3, 3), 0),
+        (nn.Hardtanh(), "aten::hardtanh", (3, 16, 16), 0),
+        (nn.ConvTranspose2d(3, 4, 2, 2), "aten::conv_transpose2d", (4, 32, 32), 3 * 4 * 4 + 4),
+        (nn.GroupNorm(3, 3), "aten::group_norm", (3, 16, 16), 6),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_not_known_becomes_other(module, operator, shape, num_parameters):
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), module, nn.ReLU())
+    graph = graph_from_module(network, torch.zeros(2, 3, 16, 16))
+    assert unknown_operators(graph) == {operator: 1}
+    assert graph.operations[graph.outputs[0]].output_shape == shape
+    assert cost(graph).num_parameters == 12 + num_parameters
+    assert cost(graph).macs == 9 * 256
+    with pytest.raises(GraphError, match=f"operation {operator}: expected one that a network can compute"):
+        GraphNetwork(graph)
+
+
+class Branch(nn.Module):
+    """Control flow that depends on values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
 
 
 class MixesBatch(nn.Module):
@@ -92,14 +114,20 @@ class MixesBatch(nn.Module):
         return x.reshape(-1)
 
 
+class IgnoresImages(nn.Module):
+    """An output that does not depend on the input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ones(2, 3)
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
         (Branch(), "module Branch: expected control flow that does not depend on values"),
-        (Sorts(), "module Sorts, node sort: expected one of the operations .* got sort"),
-        (MixesBatch(), "expected a reshape that leaves the batch dimension alone"),
-        (nn.AdaptiveAvgPool2d(3), "expected adaptive pooling of 16x16 to sizes that divide it"),
-        (nn.Hardtanh(), "expected hardtanh between 0 and 6"),
+        (MixesBatch(), r"module MixesBatch: expected outputs with a batch dimension, got \[\(1536,\)\]"),
+        (IgnoresImages(), "module IgnoresImages, node output .*: expected a tensor that depends on the images"),
+        (nn.Conv2d(4, 4, 3), "module Conv2d: expected control flow .* got: Given groups=1, weight of size"),
     ],
     ids=lambda value: type(value).__name__,
 )
