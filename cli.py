@@ -3,19 +3,20 @@
 torch and everything that needs it are imported inside the commands, so that ``nasengine --help`` answers at once.
 """
 
-import json
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmarks.commands import app as bench
-from nasengine.errors import ConfigError, DeviceError, NasEngineError
+from nasengine.errors import ConfigError, DeviceError
+from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
 from nasengine.report.tables import describe_table, export_table, runs_table, search_table, spaces_table
+from predictors.commands import app as predictor
+from predictors.commands import score
 
 if TYPE_CHECKING:
     from nasengine.data import ImageDataset
@@ -30,11 +31,11 @@ app = typer.Typer(
 )
 
 app.add_typer(bench, name="bench")
+app.add_typer(predictor, name="predictor")
+app.command()(score)
 
 RUNS_FOLDER = Path("runs")
-EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 Space = Annotated[str, typer.Option("--space", help="Name of a search space; see 'nasengine spaces'.")]
 
 
@@ -114,7 +115,7 @@ def search(
             store = RunStore.create(folder, settings.model_dump())
         return _run(run, store, progress)
 
-    _finish(work, lambda content: _print_table(*search_table(content)), as_json)
+    finish(work, lambda content: print_table(*search_table(content)), as_json)
 
 
 @app.command()
@@ -131,7 +132,7 @@ def spaces(as_json: Json = False) -> None:
             ]
         }
 
-    _finish(work, lambda content: _print_table(*spaces_table(content)), as_json)
+    finish(work, lambda content: print_table(*spaces_table(content)), as_json)
 
 
 @app.command()
@@ -181,9 +182,9 @@ def describe(
 
     def show(content: dict[str, Any]) -> None:
         print(content["genotype"])
-        _print_table(*describe_table(content))
+        print_table(*describe_table(content))
 
-    _finish(work, show, as_json)
+    finish(work, show, as_json)
 
 
 @app.command()
@@ -206,7 +207,7 @@ def export(
         finally:
             store.close()
 
-    _finish(work, lambda content: _print_table(*export_table(content)), as_json)
+    finish(work, lambda content: print_table(*export_table(content)), as_json)
 
 
 @app.command()
@@ -229,7 +230,7 @@ def runs(
             ]
         }
 
-    _finish(work, lambda content: _print_table(*runs_table(content)), as_json)
+    finish(work, lambda content: print_table(*runs_table(content)), as_json)
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -336,42 +337,6 @@ def _image_shape(text: str) -> tuple[int, ...]:
     if len(sizes) != 3 or not all(size.isdecimal() and 0 < int(size) <= 4096 for size in sizes):
         raise ConfigError(f"--image: expected CHANNELSxHEIGHTxWIDTH such as 3x32x32, got {text!r}")
     return tuple(int(size) for size in sizes)
-
-
-# --- printing -------------------------------------------------------------------------------------------------------
-
-
-def _finish(work: Callable[[], dict[str, Any]], show: Callable[[dict[str, Any]], None], as_json: bool) -> None:
-    """Run a command; errors that a user can mend become one line and exit code 2."""
-    try:
-        content = work()
-    except NasEngineError as fault:
-        _fail(str(fault), as_json)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    if as_json:
-        print(json.dumps(content))
-    else:
-        show(content)
-
-
-def _fail(message: str, as_json: bool) -> NoReturn:
-    line = " ".join(message.split())
-    sys.stderr.write(f"nasengine: {line}\n")
-    if as_json:
-        print(json.dumps({"error": line}))
-    raise typer.Exit(EXIT_BAD_INPUT)
-
-
-def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header, show_lines=False)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
 
 
 def main() -> None:

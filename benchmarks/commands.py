@@ -200,6 +200,48 @@ def splitting(
     ), as_json)  # fmt: skip
 
 
+@app.command()
+def predictor(
+    table_dir: Annotated[Path, typer.Option(help="Folder with the tables of NAS-Bench-201, 101 and Macro.")],
+    seeds: Seeds = "0,1,2,3,4",
+    only: Annotated[
+        str, typer.Option(help="Settings to run: their places in the list, with commas; all by default.")
+    ] = "",
+    methods: Annotated[str, typer.Option(help="Names of methods, with semicolons; all by default.")] = "",
+    work_dir: Annotated[Path, typer.Option(help="Pretrained predictors are kept here.")] = Path("runs/bench-predictor"),
+    threads: Threads = 2,
+    out: Out = Path("runs/bench-predictor.jsonl"),
+    as_json: Json = False,
+) -> None:
+    """How GENNAPE and its baselines rank networks, without labels and with a few."""
+
+    def work() -> list[dict[str, Any]]:
+        import sys
+
+        import torch
+
+        from benchmarks.predictor_quality import KEY, METHODS, SETTINGS, Families, run, summary
+        from benchmarks.results import ResultsFile
+
+        torch.set_num_threads(threads)
+        chosen = [SETTINGS[place] for place in (_numbers(only, "--only") if only else range(len(SETTINGS)))]
+        names = [name.strip() for name in methods.split(";")] if methods else list(METHODS)
+        for name in names:
+            _one_of("--methods", name, tuple(METHODS))
+        families = Families(table_dir, work_dir, lambda line: print(line, file=sys.stderr))
+        rows = run(families, ResultsFile(out, KEY), seeds=_numbers(seeds, "--seeds"), settings=chosen, methods=names)
+        return summary(list(rows))
+
+    header = ("networks", "labels", "proxies", "method", "pretrained on", "tau", "rho", "90 % interval", "seeds")
+    _finish(work, header, lambda row: (
+        row["networks"], str(row["labels"]), "yes" if row["with_proxies"] else "no", row["method"],
+        row["pretrained_on"], *(
+            f"{row[name]:.3f} +- {row[name + '_spread']:.3f}" if name in row else ""
+            for name in ("kendall_tau", "spearman_rho", "coverage_90")
+        ), str(len(row["seeds"])),
+    ), as_json)  # fmt: skip
+
+
 def _rows(
     out: Path, keys: list[dict[str, Any]], make: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> list[dict[str, Any]]:

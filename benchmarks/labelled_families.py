@@ -76,7 +76,9 @@ def read_family(folder: Path, name: str) -> LabelledFamily:
 
 def unique_cells(folder: Path) -> LabelledFamily:
     """The 9,445 cells of NAS-Bench-201 that are no isomorphs, with their proxies."""
-    accuracy = {row["arch"]: float(row[LABELS["nasbench201"][1]]) for row in read_rows(folder / LABELS["nasbench201"][0])}
+    accuracy = {
+        row["arch"]: float(row[LABELS["nasbench201"][1]]) for row in read_rows(folder / LABELS["nasbench201"][0])
+    }
     rows = read_rows(folder / PROXY_FILE)
     proxies = {name: _column(rows, name) for name in rows[0] if name != "arch"}
     texts = [row["arch"] for row in rows]
@@ -120,5 +122,3 @@ def _text_of_matrix(row: dict[str, str]) -> str:
 
     cell = VertexCell.of_matrix(json.loads(row["matrix"]), json.loads(row["ops"]))
     return NASBENCH101.format(Architecture(NASBENCH101.name, cell))
-
-

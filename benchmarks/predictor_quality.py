@@ -19,8 +19,13 @@ from benchmarks.results import ResultsFile, Row, machine
 from nasengine import registry
 from nasengine.graph import ComputationGraph
 from nasengine.randomness import seed_of
-from predictors.gennape.building import GRAPHS_OF_SPACE, SPACES, pretrained_encoder, pretrained_gennape
-from predictors.gennape.building import unlabelled_graphs
+from predictors.gennape.building import (
+    GRAPHS_OF_SPACE,
+    SPACES,
+    pretrained_encoder,
+    pretrained_gennape,
+    unlabelled_graphs,
+)
 from predictors.gennape.encoder import GraphEncoder
 from predictors.gennape.ensemble_fitting import EnsembleConfig, Family
 from predictors.gennape.few_shot import FewShotConfig
@@ -76,6 +81,10 @@ SETTINGS = (
 )
 
 
+KEY = ("benchmark", "networks", "labels", "with_proxies", "method", "seed")
+"""What makes a row the same run."""
+
+
 class Families:
     """Reads families when they are asked for, and pretrains predictors that have not seen one of them.
 
@@ -125,12 +134,20 @@ class Families:
         return found if isinstance(found, Gennape) else Gennape.load(found)
 
 
-def run(families: Families, results: ResultsFile, *, seeds: list[int], settings: Sequence[Setting]) -> Iterator[Row]:
+def run(
+    families: Families,
+    results: ResultsFile,
+    *,
+    seeds: Sequence[int],
+    settings: Sequence[Setting],
+    methods: Sequence[str],
+) -> Iterator[Row]:
     """One row for each setting, method and seed; those of the results file come from there."""
     for seed in seeds:
         for setting in settings:
-            for name, method in METHODS.items():
-                if method.needs_proxies and not setting.with_proxies or method.needs_labels and not setting.labels:
+            for name in methods:
+                method = METHODS[name]
+                if (method.needs_proxies and not setting.with_proxies) or (method.needs_labels and not setting.labels):
                     continue
                 family = setting.rows.split()[0]
                 key = {

@@ -1,7 +1,10 @@
-"""Many computation graphs as a few arrays: the one form in which predictors see them."""
+"""Many computation graphs as a few arrays: the one form in which predictors see them.
+
+Batch norms that follow a convolution are part of it, as exporters have it: a network and its ONNX file so look alike.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -35,8 +38,13 @@ class GraphBatch:
     outputs: numpy.ndarray
 
     @classmethod
-    def of(cls, graphs: Sequence[ComputationGraph]) -> "GraphBatch":
-        """Put graphs into arrays; nothing is worked out twice for operations that are one object."""
+    def of(cls, graphs: Sequence[ComputationGraph], *, fold_batch_norms: bool = True) -> "GraphBatch":
+        """Put graphs into arrays; nothing is worked out twice for operations that are one object.
+
+        Args:
+            graphs: at least one.
+            fold_batch_norms: give a convolution whose only reader is a batch norm a bias, and drop the batch norm.
+        """
         lengths = numpy.fromiter(map(len, graphs), numpy.int64, len(graphs))
         starts = numpy.concatenate(([0], lengths.cumsum()))
         every = list(chain.from_iterable(graph.operations for graph in graphs))
@@ -49,7 +57,31 @@ class GraphBatch:
         graph_of_target = numpy.arange(len(graphs)).repeat(lengths)[targets]
         outputs = numpy.array([graph.outputs[0] for graph in graphs], numpy.int64) + starts[:-1]
         operations = tuple(every[place] for place in first)
-        return cls(operations, index, starts, flat + starts[graph_of_target], targets, outputs)
+        batch = cls(operations, index, starts, flat + starts[graph_of_target], targets, outputs)
+        return batch._folded() if fold_batch_norms else batch
+
+    def _folded(self) -> "GraphBatch":
+        is_norm = numpy.array([found.kind == "batch_norm" for found in self.operations])[self.operation_index]
+        is_conv = numpy.array([found.kind == "conv" for found in self.operations])[self.operation_index]
+        readers = numpy.bincount(self.sources, minlength=self.num_nodes)
+        readers[self.outputs] += 1
+        edges = numpy.flatnonzero(is_norm[self.targets] & is_conv[self.sources] & (readers[self.sources] == 1))
+        norms, convs = self.targets[edges], self.sources[edges]
+        kept = numpy.ones(self.num_nodes, bool)
+        kept[norms] = False
+        stands_for = numpy.arange(self.num_nodes)
+        stands_for[norms] = convs
+        places = (kept.cumsum() - 1)[stands_for]
+        staying = kept[self.targets]
+        index = self.operation_index.copy()
+        folded, index[convs] = numpy.unique(index[convs], return_inverse=True)
+        index[convs] += len(self.operations)
+        biased = [replace(self.operations[place], bias=True) for place in folded]
+        return GraphBatch(
+            (*self.operations, *biased), index[kept],
+            numpy.concatenate(([0], kept.cumsum()))[self.starts],
+            places[self.sources[staying]], places[self.targets[staying]], places[self.outputs],
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.starts) - 1

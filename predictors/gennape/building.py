@@ -27,13 +27,13 @@ def unlabelled_graphs(spaces: Iterable[SearchSpace], count: int, seed: int) -> l
 def pretrained_encoder(
     graphs: list[ComputationGraph],
     *,
-    encoder: EncoderConfig = EncoderConfig(),
-    config: PretrainingConfig = PretrainingConfig(),
+    encoder: EncoderConfig | None = None,
+    config: PretrainingConfig | None = None,
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> GraphEncoder:
     """Pretrain an encoder in one go; ``nasengine predictor pretrain`` does it in steps that can be interrupted."""
-    task = Pretraining(UnlabelledPool.of(graphs), encoder, config, seed=seed)
+    task = Pretraining(UnlabelledPool.of(graphs), encoder or EncoderConfig(), config or PretrainingConfig(), seed=seed)
     for step in range(task.num_steps):
         report(f"epoch {step + 1} of {task.num_steps}: loss {task.run_step(step)['loss']}")
     return task.encoder.eval()
@@ -42,10 +42,10 @@ def pretrained_encoder(
 def pretrained_gennape(
     families: Mapping[str, Family],
     encoder: GraphEncoder,
-    config: EnsembleConfig = EnsembleConfig(),
+    config: EnsembleConfig | None = None,
     *,
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Gennape:
     """A predictor that knows these families' labels and no others."""
-    return Gennape(fit_ensemble(families, encoder, config, seed=seed, report=report))
+    return Gennape(fit_ensemble(families, encoder, config or EnsembleConfig(), seed=seed, report=report))

@@ -35,9 +35,7 @@ def contrastive_loss(
     return -(targets * similarities.log_softmax(dim=1).masked_fill(itself, 0.0)).sum(dim=1).mean()
 
 
-def soft_targets(
-    spectra: Float[Tensor, "graphs eigenvalues"], temperature: float
-) -> Float[Tensor, "views views"]:
+def soft_targets(spectra: Float[Tensor, "graphs eigenvalues"], temperature: float) -> Float[Tensor, "views views"]:
     """What the similarities of two views of each graph should be; rows sum to 1, and no view counts for itself."""
     both = torch.cat([spectra, spectra])
     distances = torch.cdist(both, both, compute_mode="donot_use_mm_for_euclid_dist")

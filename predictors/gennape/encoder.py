@@ -1,9 +1,9 @@
 """The graph encoder: a computation graph of any size becomes one vector.
 
-GENNAPE (Mills et al., 2023, arXiv 2211.17226) does not say what its encoder is made of; the same group's released code
-uses k-GNN layers (Morris et al., 2019, arXiv 1810.02244), along edges only. Here messages run both ways, and nodes know
-stride, padding, dilation, groups and costs as well. With ``KGNN`` the module is the released baseline, as far as layers,
-widths and readout go.
+GENNAPE (Mills et al., 2023, arXiv 2211.17226) does not say what its encoder is made of; its group's code uses k-GNN
+layers (Morris et al., 2019, arXiv 1810.02244), along edges only. Here messages run both ways, and nodes know stride,
+padding, dilation, groups and costs as well. With ``KGNN`` the module is the released baseline, as far as layers, widths
+and readout go.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Fits GENNAPE's ensemble on labelled families, and weights its members by families that were left out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy
 
@@ -13,11 +13,18 @@ from predictors.gennape.fuzzy_clusters import FuzzyClusters
 from predictors.gennape.head_members import HeadMember
 from predictors.gennape.heads import HeadTraining
 from predictors.gennape.k_gnn import train_k_gnn
-from predictors.gennape.zero_shot_members import HEAD_KINDS, MEMBERS, ForestMember, KGNNMember, MacsMember, ZeroShotMember
 from predictors.gennape.pool_view import PoolView
 from predictors.gennape.ranks import RankTransform
-from predictors.gennape.weighting import equal_weights, selected_weights
+from predictors.gennape.weighting import equal_weights, selected_weights, tau
 from predictors.gennape.zero_shot import ZeroShotEnsemble, spread
+from predictors.gennape.zero_shot_members import (
+    HEAD_KINDS,
+    MEMBERS,
+    ForestMember,
+    KGNNMember,
+    MacsMember,
+    ZeroShotMember,
+)
 
 NUM_CLUSTERS = 6
 CLUSTER_ROWS = 2000
@@ -56,7 +63,7 @@ class EnsembleConfig:
 
     Args:
         members: names of those to fit.
-        weighting: ``equal`` as in the paper, or ``selected`` by families that were left out, of which it takes more than two.
+        weighting: ``equal`` as in the paper, or ``selected`` by families that were left out; two are too few for it.
         num_clusters: fuzzy clusters.
         heads: training of heads.
         num_trees, min_leaf: of the trees.
@@ -65,7 +72,7 @@ class EnsembleConfig:
     members: tuple[str, ...] = MEMBERS
     weighting: str = "equal"
     num_clusters: int = NUM_CLUSTERS
-    heads: HeadTraining = HeadTraining()
+    heads: HeadTraining = field(default_factory=HeadTraining)
     num_trees: int = 100
     min_leaf: int = 10
 
@@ -100,7 +107,7 @@ def fit_ensemble(
         report: is told what is being fitted.
     """
     known = {name: _Known(PoolView.of(family.graphs, encoder), family) for name, family in families.items()}
-    weights, error = equal_weights(len(config.members)), 1.0
+    weights, error, left_out = equal_weights(len(config.members)), 1.0, {}
     if len(known) > 1:
         pools = []
         for name in known:
@@ -110,12 +117,14 @@ def fit_ensemble(
         if config.weighting == "selected":
             weights = selected_weights(pools)
         error = _error(pools, weights)
+        left_out = {name: tau(pool[0] @ weights, pool[1]) for name, pool in zip(known, pools, strict=True)}
     report("members")
     members = _fit_members(known, config, seed)
     rng = numpy.random.default_rng(seed)
     references = PoolView.of([graph for found in known.values() for graph in found.some(rng)], encoder)
     empty = RankTransform(numpy.zeros((1, 0)))
-    return ZeroShotEnsemble(encoder, members, weights, empty, empty, error).referring_to(references)
+    ensemble = ZeroShotEnsemble(encoder, members, weights, empty, empty, error, left_out=left_out)
+    return ensemble.referring_to(references)
 
 
 def _fit_members(known: Mapping[str, _Known], config: EnsembleConfig, seed: int) -> dict[str, ZeroShotMember]:

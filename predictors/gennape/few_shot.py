@@ -1,7 +1,7 @@
 """Learning from few labels of one space: members on features, colours, embeddings and proxies, stacked."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy
@@ -141,7 +141,9 @@ def _chunks(
             f"proxies: expected {', '.join(names)}, as the predictor was fitted with, "
             f"got {', '.join(proxies or ()) or 'none'}"
         )
-    columns = numpy.stack([numpy.asarray(proxies[name], float) for name in names], axis=1) if names and proxies else None
+    columns = (
+        numpy.stack([numpy.asarray(proxies[name], float) for name in names], axis=1) if names and proxies else None
+    )
     begin = 0
     for part in chunks_of(graphs):
         rows = None if columns is None else columns[begin : begin + len(part)]
@@ -158,8 +160,8 @@ def _stacked(parts: Sequence[MemberInputs]) -> MemberInputs:
         return None if getattr(first, name) is None else numpy.concatenate([getattr(part, name) for part in parts])
 
     features = numpy.concatenate([part.features for part in parts])
-    blank = MemberInputs(features, _stacked_colours([part.colours for part in parts]))
-    return replace(blank, **{name: join(name) for name in ("proxies", "embedding", "zero_shot")})
+    colours = _stacked_colours([part.colours for part in parts])
+    return MemberInputs(features, colours, join("proxies"), join("embedding"), join("zero_shot"))
 
 
 def _stacked_colours(parts: Sequence[tuple]) -> tuple:

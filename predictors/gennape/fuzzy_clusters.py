@@ -1,8 +1,8 @@
 """Soft clusters of embeddings: fuzzy c-means (Bezdek, 1981), as in GENNAPE.
 
 Mills et al., 2023, arXiv 2211.17226, equations 2 to 4. In a hundred dimensions distances to all centres are nearly
-equal, and with the usual fuzzifier of 2 all memberships are nearly ``1 / num_clusters``; with one near 1 they are nearly
-hard. The fuzzifier is therefore chosen by the entropy of the memberships that it gives.
+equal, and with the usual fuzzifier of 2 all memberships are nearly ``1 / num_clusters``; with one near 1 they are
+nearly hard. The fuzzifier is therefore chosen by the entropy of the memberships that it gives.
 """
 
 from dataclasses import dataclass

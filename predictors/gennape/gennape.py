@@ -65,6 +65,13 @@ class Gennape:
             raise ConfigError(f"reference pool: expected at least 2 networks, got {len(pool)}")
         self.ensemble = self.ensemble.adapted(pool)
 
+    def known_scores(self) -> numpy.ndarray:
+        """What a score is to be compared with, ascending: scores of the reference pool, or labels."""
+        if self.few_shot is not None:
+            return self.few_shot.labels
+        size = self.ensemble.pool_size
+        return (numpy.arange(size) + 0.5) / size
+
     def predict(self, graphs: Iterable[ComputationGraph], proxies: Proxies | None = None) -> Prediction:
         """Score networks; memory does not grow with their number where they come from an iterator.
 

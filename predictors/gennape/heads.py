@@ -1,8 +1,8 @@
 """Heads: what turns embeddings into scores, one small network for each fuzzy cluster.
 
-Mills et al., 2023, arXiv 2211.17226, section on the soft-clustering ensemble: the prediction is the sum of the clusters'
-heads, weighted by membership. The pairwise heads tell which of two networks is better. The paper states neither their
-shape nor how a score comes of them: here the classifier is antisymmetric by construction, and a network's score is the
+Mills et al., 2023, arXiv 2211.17226, section on the soft-clustering ensemble: the prediction is the sum of the heads of
+all clusters, weighted by membership. The pairwise heads tell which of two networks is better. The paper states neither
+their shape nor how a score comes of them: here the classifier is antisymmetric by construction, and a network's score is the
 mean chance to beat the members of a fixed reference set.
 """
 
@@ -153,9 +153,7 @@ def train_head(head: nn.Module, data: HeadData, settings: HeadTraining, seed: in
     order = torch.randperm(len(data), generator=generator)
     held_out = data.rows(order[: max(2, len(data) // 10)])
     training = data.rows(order[max(2, len(data) // 10) :])
-    optimizer = torch.optim.AdamW(
-        head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     best, kept, waited = math.inf, _copy(head), 0
     for _ in range(settings.epochs):
         for batch in _batches(training, settings, generator):
@@ -193,7 +191,8 @@ def head_scores(head: nn.Module, data: HeadData, references: HeadData | None = N
     with torch.no_grad():
         if isinstance(head, ClusterHeads):
             return head(data.points, data.memberships)
-        assert isinstance(head, PairHeads) and references is not None
+        assert isinstance(head, PairHeads)
+        assert references is not None
         return head.chances((data.points, data.memberships), (references.points, references.memberships))
 
 

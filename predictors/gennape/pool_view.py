@@ -1,6 +1,6 @@
 """What members see of a pool of networks, worked out once for all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -60,7 +60,7 @@ def novelty(view: PoolView, pool: RankTransform) -> numpy.ndarray:
     return beyond.mean(1) + unknown
 
 
-def chunks_of(graphs: "Sequence[ComputationGraph] | Iterator[ComputationGraph]") -> Iterator[list[ComputationGraph]]:
+def chunks_of(graphs: Iterable[ComputationGraph]) -> Iterator[list[ComputationGraph]]:
     """Some graphs at a time; an iterator's graphs are made only when they are looked at."""
     source = iter(graphs)
     while chunk := list(islice(source, CHUNK)):

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from nasengine.errors import ConfigError, TrainingError
 from nasengine.graph import ComputationGraph
+from nasengine.optimization import cosine, set_learning_rate
 from nasengine.optimization.state import load_optimizer, pack_optimizer
 from nasengine.protocols import TaskState, TrainingRecipe
-from nasengine.optimization import cosine, set_learning_rate
 from nasengine.randomness import seeded_generator
 from predictors.gennape.contrastive import contrastive_loss
 from predictors.gennape.encoder import EncoderConfig, GraphEncoder
@@ -116,9 +116,7 @@ class Pretraining:
 
     def _train_on(self, rows: numpy.ndarray) -> float:
         graphs = [self.pool.graphs[row] for row in rows]
-        plan = MessagePlan.of(
-            GraphBatch.of(graphs), self.encoder.config.rounds, backward=self.encoder.config.backward
-        )
+        plan = MessagePlan.of(GraphBatch.of(graphs), self.encoder.config.rounds, backward=self.encoder.config.backward)
         loss = self._loss(plan, rows)
         self._optimizer.zero_grad()
         loss.backward()

@@ -4,6 +4,8 @@ The smallest eigenvalues of the normalised Laplacian of the undirected graph (Mi
 section on embeddings: 21 of them), compared by Euclidean distance.
 """
 
+from itertools import pairwise
+
 import numpy
 
 from predictors.graph_batch import GraphBatch
@@ -20,7 +22,7 @@ def laplacian_spectra(batch: GraphBatch, num_eigenvalues: int = NUM_EIGENVALUES)
     spectra = numpy.zeros((len(batch), num_eigenvalues))
     known: dict[bytes, numpy.ndarray] = {}
     bounds = numpy.searchsorted(batch.targets, batch.starts)
-    for index, (begin, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for index, (begin, end) in enumerate(pairwise(bounds)):
         start, stop = batch.starts[index : index + 2]
         edges = numpy.stack([batch.sources[begin:end], batch.targets[begin:end]]) - start
         key = edges.tobytes()

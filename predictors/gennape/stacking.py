@@ -95,6 +95,7 @@ class Stack:
         self.members: dict[str, Member] = {}
         self.weights = numpy.zeros(0)
         self.std_factor = 1.0
+        self.out_of_fold_tau = 0.0
         self.scale: LabelScale | None = None
 
     def fit(self, inputs: MemberInputs, accuracies: numpy.ndarray, seed: int) -> None:
@@ -114,6 +115,7 @@ class Stack:
         self.weights = self._weights(found, inputs, targets)
         mean, std = combined(found.means, found.stds, self.weights)
         self.std_factor = scale_for_coverage(targets - mean, std)
+        self.out_of_fold_tau = _tau(mean, targets)
 
     def _weights(self, found: OutOfFold, inputs: MemberInputs, targets: numpy.ndarray) -> numpy.ndarray:
         if self._weighting == "equal":

@@ -73,6 +73,8 @@ def ensemble_state(ensemble: ZeroShotEnsemble) -> TaskState:
         "encoder": asdict(ensemble.encoder.config),
         "weights": dict(zip(ensemble.members, ensemble.weights.tolist(), strict=True)),
         "error": ensemble.error,
+        "pool_size": ensemble.pool_size,
+        "left_out": dict(ensemble.left_out),
         "members": {},
     }
     for name, ranks in (("feature_ranks", ensemble.feature_ranks), ("score_ranks", ensemble.score_ranks)):
@@ -99,7 +101,10 @@ def ensemble_from(state: TaskState, where: str) -> ZeroShotEnsemble:
         }
         weights = numpy.array([float(state.values["weights"][name]) for name in members])
         ranks = [RankTransform(state.tensors[name].numpy()) for name in ("feature_ranks", "score_ranks")]
-        return ZeroShotEnsemble(encoder.eval(), members, weights, ranks[0], ranks[1], float(state.values["error"]))
+        return ZeroShotEnsemble(
+            encoder.eval(), members, weights, ranks[0], ranks[1], float(state.values["error"]),
+            int(state.values["pool_size"]), dict(state.values["left_out"]),
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as fault:
         reason = str(fault).splitlines()[0]
         raise ConfigError(f"{where}: expected the parts of a GENNAPE predictor, got {reason}") from fault

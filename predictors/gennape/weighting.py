@@ -40,13 +40,13 @@ def selected_weights(pools: Sequence[tuple[numpy.ndarray, numpy.ndarray]]) -> nu
     """
     num_members = pools[0][0].shape[1]
     counts = numpy.zeros(num_members)
-    best_counts, best = counts, -numpy.inf
+    best_counts, best = counts, float("-inf")
     for _ in range(ROUNDS):
         options = [counts + numpy.eye(num_members)[member] for member in range(num_members)]
         values = [numpy.mean([tau(scores @ option, targets) for scores, targets in pools]) for option in options]
         counts = options[int(numpy.argmax(values))]
         if max(values) > best:
-            best_counts, best = counts, max(values)
+            best_counts, best = counts, float(max(values))
     return best_counts / best_counts.sum()
 
 

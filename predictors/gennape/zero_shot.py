@@ -6,16 +6,16 @@ Members are brought to a common scale by their ranks in a reference pool, which 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy
 
 from nasengine.errors import ConfigError
 from nasengine.graph import ComputationGraph
 from predictors.gennape.encoder import GraphEncoder
-from predictors.gennape.zero_shot_members import ZeroShotMember
 from predictors.gennape.pool_view import PoolView, chunks_of, novelty
 from predictors.gennape.ranks import RankTransform
+from predictors.gennape.zero_shot_members import ZeroShotMember
 
 MIN_SPREAD = 0.05
 """Ranks by which members differ at least: that they agree does not mean that they are right."""
@@ -40,6 +40,8 @@ class Family:
                 "family: expected at least 20 networks with a finite accuracy each, "
                 f"got {len(self.graphs)} networks and accuracies of shape {values.shape}"
             )
+
+
 NOVELTY_FACTOR = 5.0
 """How much a network that is wholly unlike the reference pool widens the uncertainty."""
 
@@ -55,6 +57,8 @@ class ZeroShotEnsemble:
         feature_ranks: of the reference pool's features.
         score_ranks: of the reference pool's member scores, and of its combined score (last column).
         error: standard deviation of the predicted rank, as a multiple of the members' spread, from families left out.
+        pool_size: networks of the reference pool.
+        left_out: Kendall's tau of the ensemble on each family, when it was left out; empty with a single family.
     """
 
     encoder: GraphEncoder
@@ -63,6 +67,8 @@ class ZeroShotEnsemble:
     feature_ranks: RankTransform
     score_ranks: RankTransform
     error: float
+    pool_size: int = 0
+    left_out: Mapping[str, float] = field(default_factory=dict)
 
     def predict(self, graphs: Iterable[ComputationGraph]) -> tuple[numpy.ndarray, numpy.ndarray]:
         """Predicted rank in the reference pool, from 0 (worst) to 1, and its standard deviation, (num_graphs,) each.
@@ -93,7 +99,7 @@ class ZeroShotEnsemble:
         return replace(self, weights=weights)
 
     def referring_to(self, view: PoolView) -> "ZeroShotEnsemble":
-        changed = replace(self, feature_ranks=RankTransform.fit(view.features))
+        changed = replace(self, feature_ranks=RankTransform.fit(view.features), pool_size=len(view))
         scores = changed.member_scores(view)
         changed = replace(changed, score_ranks=RankTransform.fit(scores))
         combined = changed._aligned(view) @ self.weights

@@ -1,0 +1,86 @@
+"""A pretraining as a run folder: steps that can be interrupted, then the predictor and its card."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from nasengine.errors import ConfigError
+from nasengine.pipeline.task import Progress, run_task
+from nasengine.protocols import SearchSpace
+from nasengine.store import RunStore
+from predictors.gennape.building import unlabelled_graphs
+from predictors.gennape.encoder import EncoderConfig
+from predictors.gennape.ensemble_fitting import EnsembleConfig, Family, fit_ensemble
+from predictors.gennape.gennape import Gennape
+from predictors.gennape.pretraining import Pretraining, PretrainingConfig, UnlabelledPool
+from predictors.results_table import ResultsTable
+
+WEIGHTS, CARD = "predictor.safetensors", "predictor.json"
+
+
+class PretrainingSettings(BaseModel):
+    """What a pretraining run is; stored in its folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    spaces: tuple[str, ...] = Field(min_length=1)
+    graphs_of_space: int = Field(ge=2, le=100_000)
+    labels: dict[str, tuple[str, str, str]] = Field(min_length=1)
+    epochs: int = Field(ge=1, le=10_000)
+    contrastive: bool = True
+    auxiliary: bool = True
+    seed: int = 0
+
+
+def run_pretraining(
+    store: RunStore,
+    settings: PretrainingSettings,
+    spaces: Sequence[SearchSpace],
+    tables: Mapping[str, ResultsTable],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Bring a run to its end; returns the card, which is written beside the weights.
+
+    Raises:
+        ConfigError: settings that leave nothing to learn from, or tables that are too small.
+    """
+    families = {name: Family(table.graphs, table.labels) for name, table in tables.items()}
+    if not (settings.contrastive or settings.auxiliary):
+        raise ConfigError("pretraining: expected contrastive or auxiliary targets, got neither")
+    config = PretrainingConfig(
+        epochs=settings.epochs,
+        contrastive_weight=float(settings.contrastive),
+        auxiliary_weight=float(settings.auxiliary),
+    )
+    pool = UnlabelledPool.of(unlabelled_graphs(spaces, settings.graphs_of_space, settings.seed))
+    task = Pretraining(pool, EncoderConfig(), config, seed=settings.seed)
+    run_task(task, "encoder", store, progress, seed=settings.seed)
+    num_fits = 1 + (len(families) if len(families) > 1 else 0)
+    progress.begin("ensemble", num_fits, 0)
+    done = iter(range(num_fits))
+    ensemble = fit_ensemble(
+        families, task.encoder.eval(), EnsembleConfig(), seed=settings.seed,
+        report=lambda line: progress.advance("ensemble", next(done), {"what": line}),
+    )  # fmt: skip
+    predictor = Gennape(ensemble)
+    predictor.save(store.folder / WEIGHTS)
+    card = {
+        "name": "GENNAPE", "nasengine": version("nasengine"), "torch": torch.__version__, "licence": "Apache-2.0",
+        "paper": "arXiv 2211.17226", "seed": settings.seed, "epochs": settings.epochs,
+        "unlabelled": {"spaces": list(settings.spaces), "graphs_of_each": settings.graphs_of_space},
+        "labels": {
+            name: {"table": Path(source[0]).name, "column": source[2], "networks": len(tables[name].graphs)}
+            for name, source in settings.labels.items()
+        },
+        "weights": dict(zip(ensemble.members, ensemble.weights.round(4).tolist(), strict=True)),
+        "left_out_kendall_tau": {name: round(value, 4) for name, value in ensemble.left_out.items()},
+        "bytes": (store.folder / WEIGHTS).stat().st_size,
+    }  # fmt: skip
+    store.write(CARD, (json.dumps(card, indent=2) + "\n").encode())
+    store.write_summary(card)
+    return card
