@@ -26,16 +26,24 @@ def refined_colours(batch: GraphBatch, colours: numpy.ndarray, rounds: int) -> l
         ``rounds + 1`` arrays of unsigned 64-bit integers, (num_nodes,).
     """
     found = [_mixed(colours.astype(numpy.uint64), _SALTS[0])]
+    by_source = numpy.argsort(batch.sources, kind="stable")
     for _ in range(rounds):
         last = found[-1]
-        before = numpy.zeros(batch.num_nodes, numpy.uint64)
-        after = before.copy()
-        numpy.add.at(before, batch.targets, _mixed(last[batch.sources], _SALTS[1]))
-        numpy.add.at(after, batch.sources, _mixed(last[batch.targets], _SALTS[2]))
+        before = _sums(_mixed(last[batch.sources], _SALTS[1]), batch.targets, batch.num_nodes)
+        after = _sums(_mixed(last[batch.targets], _SALTS[2])[by_source], batch.sources[by_source], batch.num_nodes)
         found.append(
             _mixed(last ^ _mixed(before, _SALTS[2]) ^ (_mixed(after, _SALTS[1]) >> numpy.uint64(1)), _SALTS[0])
         )
     return found
+
+
+def _sums(values: numpy.ndarray, places: numpy.ndarray, size: int) -> numpy.ndarray:
+    """Sums of the values at each place, modulo 2 to the 64; ``places`` are sorted."""
+    sums = numpy.zeros(size, numpy.uint64)
+    first = numpy.flatnonzero(numpy.diff(places, prepend=-1))
+    if len(first):
+        sums[places[first]] = numpy.add.reduceat(values, first)
+    return sums
 
 
 def _mixed(values: numpy.ndarray, salt: int) -> numpy.ndarray:
