@@ -17,7 +17,7 @@ import numpy
 from benchmarks.labelled_families import LabelledFamily, none_free_cells, read_family, unique_cells
 from benchmarks.results import ResultsFile, Row, machine
 from nasengine import registry
-from nasengine.graph import ComputationGraph
+from nasengine.graph import ComputationGraph, cost
 from nasengine.randomness import seed_of
 from predictors.gennape.building import (
     GRAPHS_OF_SPACE,
@@ -33,8 +33,7 @@ from predictors.gennape.forest import Forest
 from predictors.gennape.gennape import Gennape
 from predictors.gennape.k_gnn import k_gnn_scores, train_k_gnn
 from predictors.gennape.ranks import RankTransform
-from predictors.graph_batch import GraphBatch
-from predictors.graph_features import NAMES, graph_features
+from predictors.predictor_batch import predictor_batch, predictor_features
 from predictors.zero_cost import rank_sum
 
 POOL_SIZE = 1000
@@ -228,12 +227,15 @@ def _gennape(work: Work, config: FewShotConfig | None = None) -> Scores:
     return found.mean, found.std
 
 
-def _feature(name: str) -> Callable[[Work], Scores]:
-    return lambda work: (_features(work.graphs(work.rest))[:, NAMES.index(name)], numpy.zeros(0))
+def _cost(name: str) -> Callable[[Work], Scores]:
+    def work(given: Work) -> Scores:
+        return numpy.array([getattr(cost(graph), name) for graph in given.graphs(given.rest)], float), numpy.zeros(0)
+
+    return work
 
 
 def _features(graphs: Sequence[ComputationGraph]) -> numpy.ndarray:
-    parts = [graph_features(GraphBatch.of(graphs[begin : begin + 500])) for begin in range(0, len(graphs), 500)]
+    parts = [predictor_features(predictor_batch(graphs[begin : begin + 500])) for begin in range(0, len(graphs), 500)]
     return numpy.vstack(parts)
 
 
@@ -269,7 +271,7 @@ def _k_gnn(work: Work) -> Scores:
     epochs = min(100, 6000 // len(labels))
     model = train_k_gnn(work.graphs(work.labelled), targets, epochs=epochs, batch_size=32, seed=work.seed)
     graphs = work.graphs(work.rest)
-    parts = [k_gnn_scores(model, GraphBatch.of(graphs[begin : begin + 500])) for begin in range(0, len(graphs), 500)]
+    parts = [k_gnn_scores(model, predictor_batch(graphs[begin : begin + 500])) for begin in range(0, len(graphs), 500)]
     return numpy.concatenate(parts), numpy.zeros(0)
 
 
@@ -285,8 +287,8 @@ class Method:
 
 METHODS = {
     "gennape": Method(_gennape, pretrained=True),
-    "params": Method(_feature("log parameters")),
-    "macs": Method(_feature("log macs")),
+    "params": Method(_cost("num_parameters")),
+    "macs": Method(_cost("macs")),
     "best single proxy (hindsight)": Method(_best_proxy, needs_proxies=True),
     "rank-sum of jacov, epe_nas, params": Method(_rank_sum, needs_proxies=True),
     "k-GNN": Method(_k_gnn, needs_labels=True),

@@ -18,7 +18,7 @@ from predictors.gennape.rank_network import RankNetwork
 from predictors.gennape.stacking import Stack, Weighting
 from predictors.gennape.tuned_head import TunedHead
 from predictors.gennape.zero_shot import NOVELTY_FACTOR, ZeroShotEnsemble
-from predictors.graph_batch import GraphBatch
+from predictors.predictor_batch import predictor_batch
 
 MEMBERS = ("forest", "gaussian process", "rank network", "tuned head")
 """Members that learn from few labels."""
@@ -82,7 +82,7 @@ class FewShot:
     ) -> "FewShot":
         """Fit members on labels; inputs are ranked in the pool, or among the labelled networks where there is none."""
         names = tuple(proxies or ())
-        vocabulary = ColourVocabulary.fit(GraphBatch.of(graphs), config.rounds)
+        vocabulary = ColourVocabulary.fit(predictor_batch(graphs), config.rounds)
 
         def look(part: list[ComputationGraph], rows: numpy.ndarray | None) -> MemberInputs:
             view = PoolView.of(part, ensemble.encoder)

@@ -2,8 +2,8 @@
 
 Mills et al., 2023, arXiv 2211.17226, section on the soft-clustering ensemble: the prediction is the sum of the heads of
 all clusters, weighted by membership. The pairwise heads tell which of two networks is better. The paper states neither
-their shape nor how a score comes of them: here the classifier is antisymmetric by construction, and a network's score is the
-mean chance to beat the members of a fixed reference set.
+their shape nor how a score comes of them: here the classifier is antisymmetric by construction, and a network's score
+is the mean chance to beat the members of a fixed reference set.
 """
 
 import math

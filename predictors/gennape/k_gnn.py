@@ -14,6 +14,7 @@ from nasengine.graph import ComputationGraph
 from predictors.gennape.encoder import KGNN, GraphEncoder
 from predictors.gennape.message_plan import MessagePlan
 from predictors.graph_batch import GraphBatch
+from predictors.predictor_batch import predictor_batch
 
 CHUNK = 500
 
@@ -65,7 +66,7 @@ def train_k_gnn(
 
 def plan_of(graphs: Sequence[ComputationGraph]) -> MessagePlan:
     """What the k-GNN has to compute for some graphs."""
-    return MessagePlan.of(GraphBatch.of(graphs), KGNN.rounds, backward=KGNN.backward)
+    return MessagePlan.of(predictor_batch(graphs), KGNN.rounds, backward=KGNN.backward)
 
 
 def k_gnn_scores(model: KGNNPredictor, batch: GraphBatch) -> numpy.ndarray:

@@ -11,7 +11,8 @@ from predictors.gennape.encoder import GraphEncoder
 from predictors.gennape.pretraining import embed
 from predictors.gennape.ranks import RankTransform
 from predictors.graph_batch import GraphBatch
-from predictors.graph_features import NAMES, graph_features
+from predictors.graph_features import NAMES
+from predictors.predictor_batch import predictor_batch, predictor_features
 
 _OTHER, _NODES = NAMES.index("log number of other"), NAMES.index("log nodes")
 CHUNK = 500
@@ -24,7 +25,7 @@ class PoolView:
 
     Args:
         batches: their graphs, in order.
-        features: of whole graphs, (num_networks, len(NAMES)).
+        features: of whole graphs, (num_networks, len(FEATURE_NAMES)).
         embeddings: of the pretrained encoder, (num_networks, embedding_size).
     """
 
@@ -35,8 +36,8 @@ class PoolView:
     @classmethod
     def of(cls, graphs: Sequence[ComputationGraph], encoder: GraphEncoder) -> "PoolView":
         """Look at all graphs at once; for many, use ``chunks_of`` first."""
-        batches = tuple(GraphBatch.of(graphs[begin : begin + CHUNK]) for begin in range(0, len(graphs), CHUNK))
-        features = numpy.vstack([graph_features(batch) for batch in batches])
+        batches = tuple(predictor_batch(graphs[begin : begin + CHUNK]) for begin in range(0, len(graphs), CHUNK))
+        features = numpy.vstack([predictor_features(batch) for batch in batches])
         return cls(batches, features, numpy.vstack([embed(encoder, batch) for batch in batches]))
 
     def __len__(self) -> int:

@@ -24,7 +24,7 @@ from predictors.gennape.encoder import EncoderConfig, GraphEncoder
 from predictors.gennape.message_plan import MessagePlan
 from predictors.gennape.spectrum import laplacian_spectra
 from predictors.graph_batch import GraphBatch
-from predictors.graph_features import graph_features
+from predictors.predictor_batch import predictor_batch, predictor_features
 
 CHUNK = 500
 
@@ -72,9 +72,9 @@ class UnlabelledPool:
         """Work out spectra and features; ``proxies``, (num_graphs, num_proxies), are targets as well."""
         spectra, features = [], []
         for begin in range(0, len(graphs), CHUNK):
-            batch = GraphBatch.of(graphs[begin : begin + CHUNK])
+            batch = predictor_batch(graphs[begin : begin + CHUNK])
             spectra.append(laplacian_spectra(batch))
-            features.append(graph_features(batch))
+            features.append(predictor_features(batch))
         targets = numpy.vstack(features)
         if proxies is not None:
             targets = numpy.hstack([targets, proxies])
@@ -116,7 +116,9 @@ class Pretraining:
 
     def _train_on(self, rows: numpy.ndarray) -> float:
         graphs = [self.pool.graphs[row] for row in rows]
-        plan = MessagePlan.of(GraphBatch.of(graphs), self.encoder.config.rounds, backward=self.encoder.config.backward)
+        plan = MessagePlan.of(
+            predictor_batch(graphs), self.encoder.config.rounds, backward=self.encoder.config.backward
+        )
         loss = self._loss(plan, rows)
         self._optimizer.zero_grad()
         loss.backward()
