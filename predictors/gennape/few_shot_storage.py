@@ -44,7 +44,7 @@ def few_shot_state(found: FewShot) -> TaskState:
         "std_factor": found.stack.std_factor,
         "scale": asdict(found.stack.scale),
     }
-    tensors = {f"few_shot.{name}": torch.from_numpy(numpy.ascontiguousarray(part)) for name, part in arrays.items()}
+    tensors = {f"few_shot.{name}": torch.from_numpy(numpy.array(part)) for name, part in arrays.items()}
     return TaskState(tensors, {"few_shot": values})
 
 
