@@ -71,18 +71,18 @@ def ensemble_state(ensemble: ZeroShotEnsemble) -> TaskState:
     tensors: Tensors = dict(_prefixed("encoder", ensemble.encoder.state_dict()))
     values: dict[str, Any] = {
         "encoder": asdict(ensemble.encoder.config),
-        "weights": dict(zip(ensemble.members, ensemble.weights.tolist(), strict=True)),
+        "weights": ensemble.weights.tolist(),
         "error": ensemble.error,
         "pool_size": ensemble.pool_size,
         "left_out": dict(ensemble.left_out),
-        "members": {},
+        "members": [],
     }
     for name, ranks in (("feature_ranks", ensemble.feature_ranks), ("score_ranks", ensemble.score_ranks)):
         tensors[name] = _tensor(ranks.quantiles)
     for name, member in ensemble.members.items():
         found, settings = _member_state(member)
         tensors |= _prefixed(f"members.{name}", found)
-        values["members"][name] = settings
+        values["members"].append([name, settings])
     return TaskState(tensors, values)
 
 
@@ -97,9 +97,11 @@ def ensemble_from(state: TaskState, where: str) -> ZeroShotEnsemble:
         encoder.load_state_dict(_under("encoder", state.tensors))
         members = {
             name: _member_from(name, _under(f"members.{name}", state.tensors), settings)
-            for name, settings in state.values["members"].items()
+            for name, settings in state.values["members"]
         }
-        weights = numpy.array([float(state.values["weights"][name]) for name in members])
+        weights = numpy.array(state.values["weights"], float)
+        if weights.shape != (len(members),):
+            raise ValueError(f"{len(weights)} weights for {len(members)} members")
         ranks = [RankTransform(state.tensors[name].numpy()) for name in ("feature_ranks", "score_ranks")]
         return ZeroShotEnsemble(
             encoder.eval(), members, weights, ranks[0], ranks[1], float(state.values["error"]),
