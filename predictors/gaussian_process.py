@@ -81,7 +81,7 @@ class GraphGaussianProcess:
         if found is None:
             raise ConfigError("predictor: expected fit() before predict()")
         kernel = _matern(_distances(_scaled(self.features(graphs), found.scales), found.points), found.length)
-        variance = 1.0 - ((kernel @ found.inverse_root.T) ** 2).sum(axis=1)
+        variance = 1.0 - ((kernel @ found.inverse_root.T.astype(numpy.float32)) ** 2).sum(axis=1, dtype=float)
         std = numpy.sqrt(found.amplitude * numpy.maximum(variance, _SMALLEST_VARIANCE))
         return found.warp.undo(kernel @ found.weights, std)
 
@@ -128,7 +128,7 @@ class _Fit:
 
 
 def _posterior(points: numpy.ndarray, values: numpy.ndarray, scales: list[numpy.ndarray], warp: _Warp) -> _Fit:
-    distances = _distances(points, points)
+    distances = _distances(points.astype(float), points.astype(float))
     best, chosen = -math.inf, (_LENGTHS[0], _NOISES[0], 1.0)
     for length in _LENGTHS:
         eigenvalues, vectors = numpy.linalg.eigh(_matern(distances, length))
@@ -155,11 +155,17 @@ def _scale(block: numpy.ndarray) -> numpy.ndarray:
     spread = block.std(axis=0)
     varies = spread > 1e-6 * (numpy.abs(block).mean(axis=0) + 1e-6)
     factors = numpy.where(varies, 1.0 / numpy.where(varies, spread, 1.0), 0.0)
-    return factors / math.sqrt(2 * max(int(varies.sum()), 1))
+    return (factors / math.sqrt(2 * max(int(varies.sum()), 1))).astype(numpy.float32)
 
 
 def _scaled(blocks: FeatureBlocks, scales: list[numpy.ndarray]) -> numpy.ndarray:
-    return numpy.hstack([block * scale for block, scale in zip(blocks, scales, strict=True)])
+    """Features that vary, in single precision: prediction for many graphs is bound by memory."""
+    parts = []
+    for block, scale in zip(blocks, scales, strict=True):
+        used = scale > 0
+        chosen, factors = (block, scale) if used.all() else (block[:, used], scale[used])
+        parts.append(numpy.multiply(chosen, factors, dtype=numpy.float32, casting="same_kind"))
+    return numpy.hstack(parts)
 
 
 def _distances(first: numpy.ndarray, second: numpy.ndarray) -> numpy.ndarray:

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy
 
@@ -27,7 +26,7 @@ class Objective:
     """
 
     metric: str
-    direction: Literal["max", "min"]
+    direction: str
 
     def __post_init__(self) -> None:
         if self.direction not in ("max", "min"):

@@ -39,8 +39,8 @@ class GuidanceConfig:
         metric: what is to be large.
     """
 
-    num_first: int = 20
-    refit_every: int = 10
+    num_first: int = 10
+    refit_every: int = 5
     pool_size: int = 500
     num_parents: int = 10
     largest_similarity: float = 0.9
