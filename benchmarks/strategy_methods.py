@@ -104,5 +104,6 @@ METHODS: Mapping[str, Method] = MappingProxyType({
     "predictor_guided_bound": _guided(upper_confidence_bound(1.0)),
     "predictor_guided_macs": informed(_macs),
 })  # fmt: skip
-"""``ungated_evolution`` is fuzzy evolution that lets every child pass; ``predictor_guided`` picks by expected improvement,
-``predictor_guided_bound`` by mean plus standard deviation, ``predictor_guided_macs`` measures the largest networks first."""
+"""``ungated_evolution`` is fuzzy evolution that lets every child pass. ``predictor_guided`` picks by expected
+improvement, ``predictor_guided_bound`` by mean plus standard deviation; ``predictor_guided_macs`` measures the largest
+networks first."""

@@ -5,7 +5,8 @@ from typing import Any
 
 from nasengine.protocols import SearchSpace
 from nasengine.strategies import PredictorGuided
-from predictors.gaussian_process import GraphGaussianProcess
+from predictors.gaussian_process import GraphGaussianProcess, feature_blocks
+from predictors.remembered_features import RememberedFeatures
 
 
 def predictor_guided(space: SearchSpace, rng: random.Random, **settings: Any) -> PredictorGuided:
@@ -13,5 +14,5 @@ def predictor_guided(space: SearchSpace, rng: random.Random, **settings: Any) ->
 
     The strategy itself is in ``nasengine``, which knows no predictor.
     """
-    settings.setdefault("predictor", GraphGaussianProcess())
+    settings.setdefault("predictor", GraphGaussianProcess(RememberedFeatures(feature_blocks)))
     return PredictorGuided(space, rng, **settings)

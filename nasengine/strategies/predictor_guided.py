@@ -156,7 +156,7 @@ class PredictorGuided:
         """Neighbours of the best measured take the places of the last in the ranking."""
         pool = self._pool()
         parents = heapq.nlargest(self.config.num_parents, self._measured, key=lambda entry: entry[1])
-        num_new = self.config.pool_size // 4
+        num_new = self.config.pool_size // 10
         children = dict.fromkeys(
             self.space.mutate(parents[index % len(parents)][0], self.rng) for index in range(num_new)
         )
