@@ -23,6 +23,7 @@ from nasengine.strategies.unseen import SeenArchitectures
 _FEWEST_LABELS = 3
 _MAX_LOOKED_AT = 200
 _NUM_EXAMPLES = 50
+_SHARE_OF_NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class GuidanceConfig:
 
     num_first: int = 10
     refit_every: int = 5
-    pool_size: int = 500
+    pool_size: int = 300
     num_parents: int = 10
     largest_similarity: float = 0.9
     metric: str = "accuracy"
@@ -156,7 +157,7 @@ class PredictorGuided:
         """Neighbours of the best measured take the places of the last in the ranking."""
         pool = self._pool()
         parents = heapq.nlargest(self.config.num_parents, self._measured, key=lambda entry: entry[1])
-        num_new = self.config.pool_size // 10
+        num_new = self.config.pool_size // _SHARE_OF_NEIGHBOURS
         children = dict.fromkeys(
             self.space.mutate(parents[index % len(parents)][0], self.rng) for index in range(num_new)
         )
