@@ -242,6 +242,43 @@ def predictor(
     ), as_json)  # fmt: skip
 
 
+@app.command()
+def strategy(
+    table_dir: Annotated[Path, typer.Option(help="Folder with nasbench_macro.csv.gz and nasbench201.csv.gz.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 100,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of them; 0 for reports, 1000 to develop.")] = 0,
+    spaces: Annotated[str, typer.Option(help="Names of spaces, with commas.")] = "nasbench_macro,nasbench201",
+    methods: Annotated[str, typer.Option(help="Names of methods, with commas; 'all' for all.")] = "all",
+    out: Out = Path("runs/bench-strategy.jsonl"),
+    as_json: Json = False,
+) -> None:
+    """Regret of search strategies on tables, in accuracy points, after 50, 100, 150 and 200 evaluations."""
+
+    def work() -> list[dict[str, Any]]:
+        from benchmarks.results import ResultsFile
+        from benchmarks.strategy_methods import METHODS
+        from benchmarks.strategy_regret import KEY, run, summary
+
+        rows = run(
+            table_dir, ResultsFile(out, KEY), spaces=_names(spaces),
+            methods=list(METHODS) if methods == "all" else _names(methods), seeds=range(first_seed, first_seed + seeds),
+        )  # fmt: skip
+        return summary(list(rows))
+
+    _finish(work, ("space", "method", "evaluations", "regret", "standard error", "mean found", "time"), lambda row: (
+        row["space"], row["method"], *(
+            " ".join(f"{value:{form}}" for value in row[name])
+            for name, form in (
+                ("evaluations", "d"), ("regret", ".3f"), ("regret_standard_error", ".3f"), ("mean_found", ".2f"),
+            )
+        ), f"{row['seconds']:.0f} s",
+    ), as_json)  # fmt: skip
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
 def _rows(
     out: Path, keys: list[dict[str, Any]], make: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> list[dict[str, Any]]:

@@ -35,6 +35,21 @@ def read_nasbench201(path: Path) -> Table:
     Raises:
         ConfigError: the file is missing, too large or lacks a column.
     """
+    rows = _read(path, "nasbench201.csv.gz")
+    accuracy = _accuracies(path, rows, ACCURACY)
+    return Table(accuracy, {row["arch"]: _information(path, row) for row in rows})
+
+
+def read_accuracies(path: Path, column: str) -> dict[str, float]:
+    """Read one column of a table, by genotype.
+
+    Raises:
+        ConfigError: the file is missing, too large or lacks the column.
+    """
+    return _accuracies(path, _read(path, path.name), column)
+
+
+def _read(path: Path, expected: str) -> list[dict[str, str]]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"table {path}: expected at most {MAX_BYTES} bytes, got {path.stat().st_size}")
@@ -44,12 +59,23 @@ def read_nasbench201(path: Path) -> Table:
                 rows.append(row)
                 if len(rows) > MAX_ROWS:
                     raise ConfigError(f"table {path}: expected at most {MAX_ROWS} rows, got more")
-        accuracy = {row["arch"]: float(row[ACCURACY]) for row in rows}
-        information = {row["arch"]: {name: float(row[name]) for name in INFORMATION if row.get(name)} for row in rows}
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as fault:
-        raise ConfigError(f"table {path}: expected nasbench201.csv.gz, got {fault}") from fault
+        raise ConfigError(f"table {path}: expected {expected}, got {fault}") from fault
+    return rows
+
+
+def _accuracies(path: Path, rows: list[dict[str, str]], column: str) -> dict[str, float]:
+    try:
+        accuracy = {row["arch"]: float(row[column]) for row in rows}
     except (KeyError, TypeError, ValueError) as fault:
-        raise ConfigError(f"table {path}: expected columns arch and {ACCURACY} with numbers, got {fault!r}") from fault
+        raise ConfigError(f"table {path}: expected columns arch and {column} with numbers, got {fault!r}") from fault
     if not accuracy:
         raise ConfigError(f"table {path}: expected rows, got none")
-    return Table(accuracy, information)
+    return accuracy
+
+
+def _information(path: Path, row: dict[str, str]) -> dict[str, float]:
+    try:
+        return {name: float(row[name]) for name in INFORMATION if row.get(name)}
+    except ValueError as fault:
+        raise ConfigError(f"table {path}: expected numbers in {', '.join(INFORMATION)}, got {fault!r}") from fault

@@ -4,7 +4,7 @@ Protocols are structural: a plug-in inherits nothing, it only has these methods.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -151,6 +151,13 @@ class SupportsEnumeration(Protocol):
     """A space that is small enough to be listed."""
 
     def enumerate(self) -> Iterator[Architecture]: ...
+
+
+@runtime_checkable
+class SupportsCanonicalForm(Protocol):
+    """A genotype that can tell which of its isomorphs stands for all of them."""
+
+    def canonical(self) -> Hashable: ...
 
 
 @runtime_checkable

@@ -122,6 +122,14 @@ class StrategyContract:
         strategy.tell([Evaluation(found, {}, failure="crashed") for found in strategy.ask(3)])
         assert len(strategy.ask(2)) == 2
 
+    def test_batches_are_as_long_as_asked_for_and_come_back_in_any_order(self, make_strategy: Any, space: Any) -> None:
+        strategy = make_strategy(space, random.Random(1))
+        for size in (1, 12, 5, 3):
+            batch = strategy.ask(size)
+            assert len(batch) == size
+            evaluations = [Evaluation(found, {"accuracy": place / 20}) for place, found in enumerate(batch)]
+            strategy.tell(evaluations[::-1])
+
     def _run(self, make_strategy: Any, space: Any) -> list[str]:
         strategy = make_strategy(space, random.Random(0))
         proposed = []

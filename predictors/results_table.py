@@ -35,7 +35,8 @@ class Columns:
     """Names of columns.
 
     Args:
-        network: a genotype, or the path of an ONNX file, from the table's folder.
+        network: a genotype, or the path of an ONNX file, from the table's folder; two columns with + between them are
+            read with a space between their texts.
         label: accuracy, or anything of which more is better.
         proxies: of zero-cost proxies.
     """
@@ -57,7 +58,8 @@ def read_results(path: Path, columns: Columns, to_graph: Callable[[str], Computa
         ConfigError: the table is missing, too large, lacks a column, has a network or number that cannot be read, or
             two labels for one network.
     """
-    rows = _rows(path, (columns.network, columns.label, *columns.proxies))
+    parts = columns.network.split("+")
+    rows = _rows(path, (*parts, columns.label, *columns.proxies))
     graphs: list[ComputationGraph] = []
     labels: list[float] = []
     proxies: list[list[float]] = []
@@ -65,7 +67,7 @@ def read_results(path: Path, columns: Columns, to_graph: Callable[[str], Computa
     for line, row in rows:
         where = f"table {path}, line {line}"
         try:
-            graph = to_graph(row[columns.network])
+            graph = to_graph(" ".join(row[part] or "" for part in parts))
         except NasEngineError as fault:
             raise ConfigError(f"{where}, column {columns.network}: {fault}") from fault
         label = _number(row, columns.label, where)

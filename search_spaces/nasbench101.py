@@ -5,6 +5,7 @@ between stacks the image is halved by max pooling and the channels double.
 """
 
 import itertools
+import json
 import random
 import re
 from collections.abc import Sequence
@@ -127,9 +128,15 @@ class NasBench101:
     def parse(self, text: str) -> Architecture:
         """Read ``operation,...:source-target,...``; operations are those of vertices 1, 2, ...
 
+        The benchmark's own form, adjacency matrix and operations of all vertices as JSON, is read as well.
+
         >>> NASBENCH101.format(NASBENCH101.parse("maxpool3x3:0-1,1-2"))
         'maxpool3x3:0-1,1-2'
+        >>> NASBENCH101.format(NASBENCH101.parse('[[0,1,0],[0,0,1],[0,0,0]] ["input","maxpool3x3","output"]'))
+        'maxpool3x3:0-1,1-2'
         """
+        if text.lstrip().startswith("["):
+            return Architecture(self.name, _cell_of_json(text))
         head, colon, tail = text.strip().partition(":")
         matches = [_EDGE.fullmatch(item.strip()) for item in tail.split(",")]
         if len(text) > MAX_TEXT_LENGTH or not colon or not all(matches):
@@ -312,6 +319,29 @@ def _vertex(builder: GraphBuilder, source: int, operation: str, channels: int, n
     if operation == "maxpool3x3":
         return builder.add("max_pool", source, name=f"{name}/pool", kernel=3, padding=1)
     return conv_norm(builder, source, name, channels, 3 if "3x3" in operation else 1, activation="relu")
+
+
+def _cell_of_json(text: str) -> VertexCell:
+    fault = GenotypeError(
+        f"nasbench101 genotype: expected a text such as {_EXAMPLE}, or an adjacency matrix and operations as JSON "
+        f"with a space between them, got {text[:80]!r}"
+    )
+    if len(text) > MAX_TEXT_LENGTH:
+        raise fault
+    try:
+        matrix, end = json.JSONDecoder().raw_decode(text.strip())
+        operations = json.loads(text.strip()[end:])
+    except (ValueError, RecursionError):
+        raise fault from None
+    size = len(matrix)
+    is_matrix = all(
+        isinstance(row, list) and len(row) == size and all(entry in (0, 1) for entry in row) for row in matrix
+    )
+    if not is_matrix or not isinstance(operations, list) or len(operations) != size or size < 2:
+        raise fault
+    if not all(isinstance(name, str) for name in operations):
+        raise fault
+    return VertexCell.of_matrix(matrix, operations)
 
 
 NASBENCH101 = NasBench101()
