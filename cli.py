@@ -21,6 +21,7 @@ from predictors.commands import score
 if TYPE_CHECKING:
     from nasengine.data import ImageDataset
     from nasengine.pipeline import Search, SearchSettings
+    from nasengine.protocols import PoolPredictor
     from nasengine.report.progress import RunProgress
     from nasengine.store import RunStore
 
@@ -63,6 +64,11 @@ def search(
         ),
     ] = None,
     strategy: Annotated[str, typer.Option(help="Proposes paths for sampled-paths.")] = "random",
+    predictor: Annotated[
+        str | None,
+        typer.Option(help="Ranks architectures before any training, such as gennape.", show_default="none"),
+    ] = None,
+    pool: Annotated[int, typer.Option(help="Architectures that the predictor ranks.")] = 400,
     splits: Annotated[
         int | None,
         typer.Option(
@@ -253,8 +259,19 @@ def _assemble(settings: "SearchSettings", progress: "RunProgress") -> "Search":
         dataset=load_dataset(settings.data, named),
         exporter=registry.load("exporter", "onnx"),
         make_strategy=registry.load("strategy", settings.strategy),
+        predictor=_predictor(settings.predictor),
     )
     return Search(settings, parts, progress)
+
+
+def _predictor(name: str | None) -> "PoolPredictor | None":
+    from nasengine import registry
+    from nasengine.protocols import PoolPredictor
+
+    found = None if name is None else registry.load("predictor", name)()
+    if found is not None and not isinstance(found, PoolPredictor):
+        raise ConfigError(f"--predictor {name}: expected one that predicts before it is fitted, such as gennape")
+    return found
 
 
 def _load_named(name: str) -> "ImageDataset":

@@ -199,6 +199,13 @@ class Predictor(Protocol):
     def predict(self, graphs: Sequence[ComputationGraph]) -> Prediction: ...
 
 
+@runtime_checkable
+class PoolPredictor(Predictor, Protocol):
+    """Predicts before it is fitted: ranks, from 0 to 1, in a pool of networks without labels that ``adapt`` names."""
+
+    def adapt(self, pool: Sequence[ComputationGraph]) -> None: ...
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What was measured of one architecture. ``metrics`` holds units in its names; accuracies are fractions."""

@@ -11,9 +11,19 @@ from nasengine.errors import TrainingError
 from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.executor import InProcessExecutor
+from nasengine.pipeline.prediction import rank_pool
 from nasengine.pipeline.settings import SearchSettings
-from nasengine.pipeline.task import Progress, run_task
-from nasengine.protocols import Executor, Job, NetworkConfig, SearchScale, Strategy, SupernetSpace, Task
+from nasengine.pipeline.task import Progress, run_once, run_task
+from nasengine.protocols import (
+    Executor,
+    Job,
+    NetworkConfig,
+    PoolPredictor,
+    SearchScale,
+    Strategy,
+    SupernetSpace,
+    Task,
+)
 from nasengine.randomness import seed_of, seeded_generator
 from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
 from nasengine.store import RunStore
@@ -28,11 +38,11 @@ Selector = MagnitudeSelection | PerturbationSelection | SampledPathSelection
 
 @dataclass(frozen=True)
 class Candidate:
-    """An architecture that a leaf proposes.
+    """An architecture that a leaf, or the predictor, proposes.
 
     Args:
-        leaf: number of the leaf; 0 for an undivided supernet.
-        architecture: what was selected there.
+        leaf: number of the leaf whose weights it has; 0 for an undivided supernet.
+        architecture: what was selected there, or predicted to be good.
         network: the architecture with the weights that it has in the leaf.
     """
 
@@ -52,6 +62,7 @@ class ArchitectureSearch:
         make_strategy: proposes paths for ``sampled-paths``.
         progress: is told about every step.
         executor: runs the leaves; one after the other in this process by default.
+        predictor: ranks architectures before any training, if there is one.
     """
 
     store: RunStore
@@ -65,7 +76,10 @@ class ArchitectureSearch:
         make_strategy: MakeStrategy,
         progress: Progress,
         executor: Executor | None = None,
+        predictor: PoolPredictor | None = None,
     ) -> None:
+        self.predictor = predictor
+        self._supernets: dict[int, Supernet] = {}
         self.settings, self.scale, self.space, self.dataset = settings, scale, space, dataset
         self.make_strategy, self.progress = make_strategy, progress
         self.executor: Executor = executor or InProcessExecutor()
@@ -90,11 +104,13 @@ class ArchitectureSearch:
         """
         self.store = store
         if self._splitting is None:
-            (candidate,) = self._search_supernet(0, self._new_supernet(), "supernet", "selection")
-            return candidate.architecture
-        self._run("supernet", self._splitting)
-        candidates = self._search_leaves(self._splitting.leaves)
-        return self._best_of(candidates)
+            candidates = self._search_supernet(0, self._new_supernet(), "supernet", "selection")
+        else:
+            self._run("supernet", self._splitting)
+            candidates = self._search_leaves(self._splitting.leaves)
+        if self.predictor is not None:
+            candidates += self._predicted(self.predictor, candidates)
+        return self._best_of(candidates) if len(candidates) > 1 or self._splitting else candidates[0].architecture
 
     def network(self, architecture: Architecture) -> GraphNetwork:
         """An untrained network of the final size; all start from the same seed."""
@@ -141,6 +157,7 @@ class ArchitectureSearch:
         training, selection = self._parts(leaf, supernet)
         self._run(training_name, training)
         self._run(selection_name, selection)
+        self._supernets[leaf] = supernet
         return [
             Candidate(leaf, architecture, supernet.extract(architecture)) for architecture in self._chosen(selection)
         ]
@@ -183,6 +200,39 @@ class ArchitectureSearch:
         if isinstance(selection, SampledPathSelection) and self._splitting is not None:
             return selection.best(self.scale.finalists_per_leaf)
         return [selection.architecture()]
+
+    # --- predictor --------------------------------------------------------------------------------------------------
+
+    def _predicted(self, predictor: PoolPredictor, candidates: list[Candidate]) -> list[Candidate]:
+        """The most promising of a pool, with the weights of the leaves that hold them; what is poor is dropped."""
+        proposals = list(dict.fromkeys(candidate.architecture for candidate in candidates))
+
+        def work() -> dict[str, object]:
+            ranked = rank_pool(
+                self.space, self.final_config, predictor,
+                proposals=proposals, pool_size=self.settings.pool, seed=self.settings.seed,
+            )  # fmt: skip
+            held = [entry for entry in ranked if self._leaf_of(entry.architecture) is not None]
+            chosen = [entry for entry in held if entry.architecture not in proposals]
+            kept = [*chosen[: self.settings.predicted_finalists], *(e for e in ranked if e.architecture in proposals)]
+            rows = [[self.space.format(entry.architecture), entry.mean, entry.std] for entry in kept]
+            return {"num_ranked": len(ranked), "num_dropped": len(ranked) - len(kept), "predicted": rows}
+
+        rows = run_once("prediction", {}, work, self.store, self.progress)["predicted"]
+        found = [self.space.parse(text) for text, _, _ in rows]
+        return [
+            Candidate(leaf, architecture, self._supernets[leaf].extract(architecture))
+            for architecture in found
+            if architecture not in proposals and (leaf := self._leaf_of(architecture)) is not None
+        ]
+
+    def _leaf_of(self, architecture: Architecture) -> int | None:
+        """The trained leaf that holds an architecture; None where that leaf failed."""
+        selection = self.space.selection(architecture)
+        for leaf, supernet in self._supernets.items():
+            if all(pick in supernet.allowed[key] for key, picks in selection.items() for pick in picks):
+                return leaf
+        return None
 
     # --- leaves -----------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import ArchitectureSearch, MakeStrategy
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
-from nasengine.protocols import Exporter, SupernetSpace, Task, TaskState
+from nasengine.protocols import Exporter, PoolPredictor, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
 
@@ -37,6 +37,7 @@ class Parts:
     dataset: ImageDataset
     exporter: Exporter
     make_strategy: MakeStrategy
+    predictor: PoolPredictor | None = None
 
 
 class Search:
@@ -62,7 +63,7 @@ class Search:
         )
         self.dataset = reduced.to(torch.device(settings.device))
         self.architecture_search = ArchitectureSearch(
-            settings, self.scale, self.space, self.dataset, parts.make_strategy, progress
+            settings, self.scale, self.space, self.dataset, parts.make_strategy, progress, predictor=parts.predictor
         )
 
     def run(self, store: RunStore) -> dict[str, Any]:
@@ -101,6 +102,7 @@ class Search:
                 )
             ],
             "leaves": leaves,
+            "prediction": self._prediction(leaves),
             "failed_leaves": {str(event["leaf"]): event["reason"] for event in self.store.find("failed-leaf")},
         }
         self.store.write_summary(summary)
@@ -181,6 +183,20 @@ class Search:
             return {"leaves": rows}
 
         return run_once("test", {"network": "leaves"}, work, self.store, self.progress)["leaves"]
+
+    def _prediction(self, leaves: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """What was predicted before training, beside what validation images said; None without a predictor."""
+        event = self.store.last("prediction")
+        if event is None:
+            return None
+        measured = {row["genotype"]: row for row in leaves}
+        rows = [
+            {"genotype": text, "predicted_rank": mean, "std": std,
+             "validation_accuracy": measured.get(text, {}).get("validation_accuracy")}
+            for text, mean, std in event["predicted"]
+        ]  # fmt: skip
+        counts = {name: event[name] for name in ("num_ranked", "num_dropped")}
+        return {"predictor": self.settings.predictor, **counts, "finalists": rows}
 
     def _export_once(self, network: GraphNetwork) -> dict[str, Any]:
         """Export, unless the file that the journal knows is there and unchanged."""

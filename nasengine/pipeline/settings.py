@@ -22,6 +22,9 @@ class SearchSettings(BaseModel):
         training: how the supernet is trained.
         selection: how an architecture is picked from it.
         strategy: proposes paths for ``sampled-paths``.
+        predictor: ranks architectures before any training; None does without.
+        pool: architectures that it ranks.
+        predicted_finalists: how many of them compete with what the supernets propose.
         splits: levels at which the supernet is split; 0 trains one supernet, None takes the budget's number.
         ways: parts at each split.
         split_by: gradient matching, or one of the baselines.
@@ -43,6 +46,9 @@ class SearchSettings(BaseModel):
     training: Literal["darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "single-path"] = "fixed"
     selection: Literal["perturbation", "magnitude", "sampled-paths"] = "perturbation"
     strategy: str = "random"
+    predictor: str | None = None
+    pool: int = Field(default=400, ge=10, le=1_000_000)
+    predicted_finalists: int = Field(default=4, ge=1, le=64)
     splits: int | None = Field(default=None, ge=0, le=MAX_SPLITS)
     ways: int = Field(default=2, ge=2)
     split_by: Literal["gradient-matching", "random", "exhaustive"] = "gradient-matching"

@@ -34,7 +34,11 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
     cells = above.subplots(1, len(topology.kinds), squeeze=False)[0]
     for axis, kind in zip(cells, topology.kinds, strict=True):
         draw_cell(axis, topology, genotype.edges(kind), f"winner: {kind} cell" if kind != "cell" else "winner")
-    training, result, selection = below.subplots(1, 3, width_ratios=(1.2, 0.5, 1.5))
+    prediction = summary.get("prediction")
+    widths = (1.2, 0.5, 1.5) if prediction is None else (1.2, 0.5, 1.5, 0.9)
+    training, result, selection, *rest = below.subplots(1, len(widths), width_ratios=widths)
+    if prediction is not None:
+        _draw_prediction(rest[0], prediction, summary["winner"]["genotype"])
     _draw_losses(training, events)
     _draw_result(result, summary)
     _draw_decisions(selection, events, summary)
@@ -82,6 +86,18 @@ def _draw_result(axis: Any, summary: dict[str, Any]) -> None:
     axis.bar_label(bars, [f"{value:.4f}" for value in values], fontsize=9)
     axis.set_ylim(max(0.0, min(values) - 0.1), min(1.05, max(values) + 0.03))
     axis.set_title("test accuracy")
+
+
+def _draw_prediction(axis: Any, prediction: dict[str, Any], winner: str) -> None:
+    """Predicted before training, against measured on validation images; the winner is red."""
+    for row in prediction["finalists"]:
+        if row["validation_accuracy"] is not None:
+            colour = "#d62728" if row["genotype"] == winner else "#555555"
+            place = row["predicted_rank"], row["validation_accuracy"]
+            axis.errorbar(*place, xerr=row["std"], fmt="o", color=colour, ecolor="#cccccc", capsize=2)
+    axis.set(xlim=(-0.02, 1.05), xlabel="predicted rank in the pool", ylabel="validation accuracy")
+    axis.set_title(f"{prediction['num_dropped']} of {prediction['num_ranked']} dropped untrained", fontsize=9)
+    axis.grid(alpha=0.3)
 
 
 def _draw_decisions(axis: Any, events: Sequence[Event], summary: dict[str, Any]) -> None:

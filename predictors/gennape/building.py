@@ -36,7 +36,7 @@ def pretrained_encoder(
     task = Pretraining(UnlabelledPool.of(graphs), encoder or EncoderConfig(), config or PretrainingConfig(), seed=seed)
     for step in range(task.num_steps):
         report(f"epoch {step + 1} of {task.num_steps}: loss {task.run_step(step)['loss']}")
-    return task.encoder.eval()
+    return task.finished_encoder()
 
 
 def pretrained_gennape(

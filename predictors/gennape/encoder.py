@@ -54,6 +54,9 @@ class GraphEncoder(nn.Module):
     Nodes with equal surroundings share one computation, and in training the numbers that are dropped, too.
     """
 
+    center: Tensor
+    scale: Tensor
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
@@ -61,6 +64,8 @@ class GraphEncoder(nn.Module):
         self.numbers = nn.Linear(len(NUMBERS), config.width)
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.rounds))
         readouts = 3 if config.wide_readout else 1
+        self.register_buffer("center", torch.zeros(config.embedding_size))
+        self.register_buffer("scale", torch.ones(config.embedding_size))
         self.readout = nn.Sequential(
             nn.Linear(readouts * config.width, config.embedding_size),
             nn.LayerNorm(config.embedding_size) if config.residual else nn.Identity(),
@@ -71,7 +76,12 @@ class GraphEncoder(nn.Module):
         states = self.kind(plan.kinds) + self.numbers(plan.numbers)
         for layer, level in zip(self.layers, plan.levels, strict=True):
             states = layer(states, level)
-        return self.readout(self._read(states, plan))
+        return (self.readout(self._read(states, plan)) - self.center) / self.scale
+
+    def standardise(self, embeddings: Float[Tensor, "graphs embedding"]) -> None:
+        """From now on give embeddings like these mean 0 and deviation 1 in every number."""
+        self.center += embeddings.mean(0) * self.scale
+        self.scale *= embeddings.std(0).clamp_min(1e-6)
 
     def _read(self, states: Tensor, plan: MessagePlan) -> Tensor:
         of_pairs = states[plan.surrounding_index]

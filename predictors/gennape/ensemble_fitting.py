@@ -15,7 +15,7 @@ from predictors.gennape.heads import HeadTraining
 from predictors.gennape.k_gnn import train_k_gnn
 from predictors.gennape.pool_view import PoolView
 from predictors.gennape.ranks import RankTransform
-from predictors.gennape.weighting import equal_weights, selected_weights, tau
+from predictors.gennape.weighting import Pool, equal_weights, left_out_weights, selected_weights, tau
 from predictors.gennape.zero_shot import ZeroShotEnsemble, spread
 from predictors.gennape.zero_shot_members import (
     HEAD_KINDS,
@@ -24,6 +24,7 @@ from predictors.gennape.zero_shot_members import (
     KGNNMember,
     MacsMember,
     ZeroShotMember,
+    forest_columns,
 )
 
 NUM_CLUSTERS = 6
@@ -63,18 +64,19 @@ class EnsembleConfig:
 
     Args:
         members: names of those to fit.
-        weighting: ``equal`` as in the paper, or ``selected`` by families that were left out; two are too few for it.
+        weighting: ``equal`` as in the paper; ``left_out`` in proportion to the mean tau on families that were left out,
+            where it is positive; ``selected`` greedily by these taus, for which two families are too few.
         num_clusters: fuzzy clusters.
         heads: training of heads.
         num_trees, min_leaf: of the trees.
     """
 
     members: tuple[str, ...] = MEMBERS
-    weighting: str = "equal"
+    weighting: str = "left_out"
     num_clusters: int = NUM_CLUSTERS
     heads: HeadTraining = field(default_factory=HeadTraining)
     num_trees: int = 100
-    min_leaf: int = 10
+    min_leaf: int = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +116,7 @@ def fit_ensemble(
             report(f"members without {name}")
             others = {other: found for other, found in known.items() if other != name}
             pools.append(_scores_of_left_out(_fit_members(others, config, seed), known[name]))
-        if config.weighting == "selected":
-            weights = selected_weights(pools)
+        weights = _WEIGHTINGS[config.weighting](pools)
         error = _error(pools, weights)
         left_out = {name: tau(pool[0] @ weights, pool[1]) for name, pool in zip(known, pools, strict=True)}
     report("members")
@@ -125,6 +126,13 @@ def fit_ensemble(
     empty = RankTransform(numpy.zeros((1, 0)))
     ensemble = ZeroShotEnsemble(encoder, members, weights, empty, empty, error, left_out=left_out)
     return ensemble.referring_to(references)
+
+
+_WEIGHTINGS: Mapping[str, Callable[[Sequence[Pool]], numpy.ndarray]] = {
+    "equal": lambda pools: equal_weights(pools[0][0].shape[1]),
+    "left_out": left_out_weights,
+    "selected": selected_weights,
+}
 
 
 def _fit_members(known: Mapping[str, _Known], config: EnsembleConfig, seed: int) -> dict[str, ZeroShotMember]:
@@ -153,7 +161,7 @@ def _fit_k_gnn(known: Mapping[str, _Known], seed: int) -> KGNNMember:
 def _fit_forest(known: Mapping[str, _Known], config: EnsembleConfig, seed: int) -> ForestMember:
     columns, targets, weights = [], [], []
     for found in known.values():
-        columns.append(RankTransform.fit(found.view.features).apply(found.view.features))
+        columns.append(forest_columns(RankTransform.fit(found.view.features).apply(found.view.features)))
         targets.append(_ranked(found.family.accuracies))
         weights.append(numpy.full(len(found.view), 1 / len(found.view)))
     forest = Forest.fit(

@@ -27,6 +27,7 @@ from predictors.graph_batch import GraphBatch
 from predictors.predictor_batch import predictor_batch, predictor_features
 
 CHUNK = 500
+STANDARDISATION_GRAPHS = 2000
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,17 @@ class Pretraining:
             found = nn.functional.smooth_l1_loss(self.auxiliary(first)[known], targets[known])
             loss = loss + self.config.auxiliary_weight * found
         return loss
+
+    def finished_encoder(self) -> GraphEncoder:
+        """The encoder, with embeddings standardised over some of the graphs."""
+        rows = torch.randperm(len(self.pool.graphs), generator=seeded_generator(self.seed, "standardisation"))
+        chosen = [self.pool.graphs[int(row)] for row in rows[:STANDARDISATION_GRAPHS]]
+        parts = [
+            embed(self.encoder, predictor_batch(chosen[begin : begin + CHUNK]))
+            for begin in range(0, len(chosen), CHUNK)
+        ]
+        self.encoder.standardise(torch.from_numpy(numpy.vstack(parts)))
+        return self.encoder.eval()
 
     def state(self) -> TaskState:
         """Weights and momenta."""

