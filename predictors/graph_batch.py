@@ -1,7 +1,4 @@
-"""Many computation graphs as a few arrays: the one form in which predictors see them.
-
-Batch norms that follow a convolution are part of it, as exporters have it: a network and its ONNX file so look alike.
-"""
+"""Many computation graphs as a few arrays: the one form in which predictors see them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,12 +35,13 @@ class GraphBatch:
     outputs: numpy.ndarray
 
     @classmethod
-    def of(cls, graphs: Sequence[ComputationGraph], *, fold_batch_norms: bool = True) -> "GraphBatch":
+    def of(cls, graphs: Sequence[ComputationGraph], *, fold_batch_norms: bool = False) -> "GraphBatch":
         """Put graphs into arrays; nothing is worked out twice for operations that are one object.
 
         Args:
             graphs: at least one.
-            fold_batch_norms: give a convolution whose only reader is a batch norm a bias, and drop the batch norm.
+            fold_batch_norms: give a convolution whose only reader is a batch norm a bias, and drop the batch norm, as
+                exporters do: a network and its ONNX file so look alike.
         """
         lengths = numpy.fromiter(map(len, graphs), numpy.int64, len(graphs))
         starts = numpy.concatenate(([0], lengths.cumsum()))

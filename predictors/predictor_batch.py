@@ -15,7 +15,7 @@ FEATURE_NAMES = (*graph_features.NAMES, *wiring_features.NAMES)
 
 def predictor_batch(graphs: Sequence[ComputationGraph]) -> GraphBatch:
     """Arrays of graphs without what their outputs do not see, batch norms folded into convolutions."""
-    return live_part(GraphBatch.of(graphs))
+    return live_part(GraphBatch.of(graphs, fold_batch_norms=True))
 
 
 def predictor_features(batch: GraphBatch) -> numpy.ndarray:

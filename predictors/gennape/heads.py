@@ -159,12 +159,14 @@ def train_head(head: nn.Module, data: HeadData, settings: HeadTraining, seed: in
     best, kept, waited = math.inf, _copy(head), 0
     for _ in range(settings.epochs):
         for batch in _batches(training, settings, generator):
-            optimizer.zero_grad()
-            head_loss(head, batch).backward()
-            optimizer.step()
+            loss = head_loss(head, batch)
+            if loss.requires_grad:  # there may be nothing to compare
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
         with torch.no_grad():
-            loss = float(head_loss(head, held_out))
-        best, kept, waited = (loss, _copy(head), 0) if loss < best else (best, kept, waited + 1)
+            value = float(head_loss(head, held_out))
+        best, kept, waited = (value, _copy(head), 0) if value < best else (best, kept, waited + 1)
         if waited >= settings.patience:
             break
     head.load_state_dict(kept)
