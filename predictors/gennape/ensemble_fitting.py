@@ -65,14 +65,15 @@ class EnsembleConfig:
     Args:
         members: names of those to fit.
         weighting: ``equal`` as in the paper; ``left_out`` in proportion to the mean tau on families that were left out,
-            where it is positive; ``selected`` greedily by these taus, for which two families are too few.
+            where it is positive; ``selected`` greedily by these taus. Two families are too few for both: members that
+            were fitted on one family alone say little about members that were fitted on two.
         num_clusters: fuzzy clusters.
         heads: training of heads.
         num_trees, min_leaf: of the trees.
     """
 
     members: tuple[str, ...] = MEMBERS
-    weighting: str = "left_out"
+    weighting: str = "equal"
     num_clusters: int = NUM_CLUSTERS
     heads: HeadTraining = field(default_factory=HeadTraining)
     num_trees: int = 100
