@@ -14,8 +14,8 @@ FEATURE_NAMES = (*graph_features.NAMES, *wiring_features.NAMES)
 
 
 def predictor_batch(graphs: Sequence[ComputationGraph]) -> GraphBatch:
-    """Arrays of graphs without what their outputs do not see, batch norms folded into convolutions."""
-    return live_part(GraphBatch.of(graphs, fold_batch_norms=True))
+    """Arrays of graphs as exporters write them, without what their outputs do not see."""
+    return live_part(GraphBatch.of(graphs, as_exported=True))
 
 
 def predictor_features(batch: GraphBatch) -> numpy.ndarray:

@@ -17,13 +17,16 @@ from predictors.gennape.pool_view import PoolView, chunks_of, novelty
 from predictors.gennape.rank_network import RankNetwork
 from predictors.gennape.stacking import Stack, Weighting
 from predictors.gennape.tuned_head import TunedHead
-from predictors.gennape.zero_shot import NOVELTY_FACTOR, ZeroShotEnsemble
+from predictors.gennape.zero_shot import ZeroShotEnsemble
 from predictors.predictor_batch import predictor_batch
 
 MEMBERS = ("forest", "gaussian process", "rank network", "tuned head")
 """Members that learn from few labels."""
 FAST = ("forest", "gaussian process")
 """Members that are fitted within a second, for searches that fit again and again."""
+
+NOVELTY_FACTOR = 4.0
+"""How much the deviation grows for a network that is wholly unlike the pool."""
 
 Proxies = Mapping[str, Sequence[float] | numpy.ndarray]
 

@@ -1,7 +1,7 @@
 """What a member of the ensemble offers."""
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy
 
@@ -11,6 +11,7 @@ from predictors.gennape.inputs import MemberInputs
 Fitted = TypeVar("Fitted")
 
 
+@runtime_checkable
 class Member(Protocol):
     """A regressor from a few labelled networks. Targets are on the scale of ``LabelScale``: centred, of variance 1."""
 

@@ -15,6 +15,7 @@ from predictors.graph_features import NAMES
 from predictors.predictor_batch import predictor_batch, predictor_features
 
 _OTHER, _NODES = NAMES.index("log number of other"), NAMES.index("log nodes")
+_NUM_COSTS = 4
 CHUNK = 500
 """Networks that are looked at together: enough to share work, and memory does not grow with the pool."""
 
@@ -50,15 +51,20 @@ class PoolView:
 
 
 def novelty(view: PoolView, pool: RankTransform) -> numpy.ndarray:
-    """How unlike a pool networks are: share of features beyond the pool's, plus share of unknown operations.
+    """How unlike a pool networks are, from 0 to 1, (num_networks,).
+
+    A network is wholly unlike a pool if a fifth of its features are beyond the pool's, or a fifth of its operations
+    unknown, or one of its costs is as far beyond the pool's as these are from one another.
 
     Args:
         view: networks.
         pool: of features.
     """
-    beyond = (view.features < pool.quantiles[0]) | (view.features > pool.quantiles[-1])
+    low, high = pool.quantiles[0], pool.quantiles[-1]
+    beyond = numpy.maximum(low - view.features, view.features - high).clip(min=0.0)
+    costs = (beyond / numpy.where(high > low, high - low, 1.0))[:, :_NUM_COSTS].max(1)
     unknown = numpy.expm1(view.features[:, _OTHER]) / numpy.expm1(view.features[:, _NODES])
-    return beyond.mean(1) + unknown
+    return (costs + 5 * (beyond > 0).mean(1) + 5 * unknown).clip(max=1.0)
 
 
 def chunks_of(graphs: Iterable[ComputationGraph]) -> Iterator[list[ComputationGraph]]:

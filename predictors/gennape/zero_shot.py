@@ -42,8 +42,8 @@ class Family:
             )
 
 
-NOVELTY_FACTOR = 5.0
-"""How much a network that is wholly unlike the reference pool widens the uncertainty."""
+UNIFORM_STD = 12**-0.5
+"""Standard deviation of a rank of which nothing is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,8 @@ class ZeroShotEnsemble:
         aligned = self._aligned(view)
         combined = aligned @ self.weights
         ranks = RankTransform(self.score_ranks.quantiles[:, -1:]).apply(combined[:, None])[:, 0]
-        widened = 1 + NOVELTY_FACTOR * novelty(view, self.feature_ranks)
-        return ranks, self.error * spread(aligned, self.weights) * widened
+        unknown = UNIFORM_STD * novelty(view, self.feature_ranks)
+        return ranks, numpy.hypot(self.error * spread(aligned, self.weights), unknown)
 
     def adapted(self, pool: Sequence[ComputationGraph]) -> "ZeroShotEnsemble":
         """The same ensemble with another reference pool: networks of the space that is searched, without labels."""

@@ -6,7 +6,7 @@ path features are added; they know what is in the graph and not in its topology.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy
 
@@ -28,6 +28,7 @@ MEMBERS = (*HEAD_KINDS, "k-GNN", "macs", "forest")
 """All members; the paper's, and the trees."""
 
 
+@runtime_checkable
 class ZeroShotMember(Protocol):
     """Scores networks; more is better."""
 
