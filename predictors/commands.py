@@ -1,7 +1,7 @@
 """``nasengine score`` and ``nasengine predictor``."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,10 @@ from nasengine.report.console import Json, finish, print_table
 
 if TYPE_CHECKING:
     from nasengine.graph import ComputationGraph
+    from nasengine.protocols import SearchSpace
+    from nasengine.store import RunStore
     from predictors.gennape.gennape import Gennape
+    from predictors.gennape.pretraining_run import PretrainingSettings
     from predictors.results_table import Columns, ResultsTable
 
 app = typer.Typer(help="Predictors: pretrain, fit to your results, evaluate.", no_args_is_help=True)
@@ -140,44 +143,49 @@ def pretrain(
     """Pretrain a predictor: an encoder on graphs of many spaces, and members on families with labels."""
 
     def work() -> dict[str, Any]:
+        from nasengine import registry
         from nasengine.store import RunStore
         from nasengine.store.run_store import read_settings
         from predictors.gennape.building import SPACES
         from predictors.gennape.pretraining_run import PretrainingSettings
 
-        if resume is not None:
-            settings = PretrainingSettings(**read_settings(resume))
-        else:
-            settings = PretrainingSettings(
-                spaces=tuple(name.strip() for name in spaces.split(",")) if spaces else SPACES,
-                graphs_of_space=graphs, labels=dict(map(_source, labels or ())), epochs=epochs,
-                contrastive=contrastive, auxiliary=auxiliary, seed=seed,
-            )  # fmt: skip
+        content: dict[str, Any] = {
+            "spaces": spaces.split(",") if spaces else SPACES, "graphs_of_space": graphs, "epochs": epochs,
+            "labels": dict(map(_source, labels or ())), "contrastive": contrastive, "auxiliary": auxiliary,
+            "seed": seed,
+        }  # fmt: skip
+        settings = PretrainingSettings.read(content if resume is None else read_settings(resume))
+        found = [registry.load("search space", name) for name in settings.spaces]
+        tables = {
+            name: _read(Path(file), _columns(column, label, ""), name)
+            for name, (file, column, label) in settings.labels.items()
+        }
+        # Only here something is written: whatever can be wrong with settings and tables has shown.
         store = RunStore.open(resume) if resume is not None else RunStore.create(out, settings.model_dump())
-        return _run_pretraining(settings, store)
+        return _run_pretraining(store, settings, found, tables)
 
     finish(work, lambda card: print_table(("", "predictor"), [
         (name, str(card[name])) for name in ("labels", "weights", "left_out_kendall_tau", "bytes")
     ]), as_json)  # fmt: skip
 
 
-def _run_pretraining(settings: Any, store: Any) -> dict[str, Any]:
+def _run_pretraining(
+    store: "RunStore",
+    settings: "PretrainingSettings",
+    spaces: Sequence["SearchSpace"],
+    tables: Mapping[str, "ResultsTable"],
+) -> dict[str, Any]:
     import sys
 
-    from nasengine import registry
     from nasengine.report.progress import make_progress
     from predictors.gennape.pretraining_run import run_pretraining
 
     progress = make_progress()
     try:
         progress.start()
-        tables = {
-            name: _read(Path(file), _columns(network, label, ""), name)
-            for name, (file, network, label) in settings.labels.items()
-        }
-        found = [registry.load("search space", name) for name in settings.spaces]
-        return run_pretraining(store, settings, found, tables, progress)
+        return run_pretraining(store, settings, spaces, tables, progress)
     except KeyboardInterrupt:
+        progress.stop()
         sys.stderr.write(f"go on with: nasengine predictor pretrain --resume {store.folder}\n")
         raise
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasengine.errors import ConfigError
 from nasengine.pipeline.task import Progress, run_task
@@ -36,6 +36,27 @@ class PretrainingSettings(BaseModel):
     auxiliary: bool = True
     seed: int = 0
 
+    @classmethod
+    def read(cls, content: dict[str, Any]) -> "PretrainingSettings":
+        """Check values that come from the command line or from a run folder.
+
+        Raises:
+            ConfigError: lists everything that is wrong.
+        """
+        try:
+            settings = cls(**content)
+        except (ValidationError, TypeError) as fault:
+            problems = fault.errors() if isinstance(fault, ValidationError) else []
+            faults = [
+                f"nasengine predictor pretrain, {'.'.join(map(str, entry['loc']))}: "
+                f"{entry['msg'][0].lower() + entry['msg'][1:]}, got {entry['input']!r}"
+                for entry in problems
+            ]
+            raise ConfigError(faults or [f"nasengine predictor pretrain: {fault}"]) from fault
+        if not (settings.contrastive or settings.auxiliary):
+            raise ConfigError("nasengine predictor pretrain: expected contrastive or auxiliary targets, got neither")
+        return settings
+
 
 def run_pretraining(
     store: RunStore,
@@ -47,11 +68,9 @@ def run_pretraining(
     """Bring a run to its end; returns the card, which is written beside the weights.
 
     Raises:
-        ConfigError: settings that leave nothing to learn from, or tables that are too small.
+        ConfigError: a table that is too small.
     """
     families = {name: Family(table.graphs, table.labels) for name, table in tables.items()}
-    if not (settings.contrastive or settings.auxiliary):
-        raise ConfigError("pretraining: expected contrastive or auxiliary targets, got neither")
     config = PretrainingConfig(
         epochs=settings.epochs,
         contrastive_weight=float(settings.contrastive),

@@ -227,3 +227,26 @@ def test_settings_that_cannot_work_are_all_named(changes, message):
 def test_learning_rates_can_be_overridden():
     search, _ = make(learning_rate=0.01)
     assert search.scale.supernet.learning_rate == search.scale.final.learning_rate == 0.01
+
+
+def test_a_predictor_proposes_architectures_and_drops_the_rest(tmp_path):
+    from nasengine.report.run_picture import draw_run
+    from predictors.gennape.gennape import Gennape
+
+    changes = {"predictor": "gennape", "pool": 20, "predicted_finalists": 2, "splits": 1}
+    settings = SearchSettings.read({"space": "nasbench201", "data": "digits", "budget": "quick", **changes}, "test")
+    parts = Parts(NASBENCH201, load(), quick_export, RegularizedEvolution, Gennape.load_pretrained())
+    store = RunStore.create(tmp_path / "run", settings.model_dump())
+    summary = Search(settings, parts, Silent()).run(store)
+    found = summary["prediction"]
+    leaves = {row["genotype"] for row in summary["leaves"]}
+    assert {row["genotype"] for row in found["finalists"]} == leaves
+    assert found["num_ranked"] == found["num_dropped"] + len(leaves)
+    assert 3 <= len(leaves) <= 4
+    assert all(0 <= row["predicted_rank"] <= 1 and row["validation_accuracy"] > 0 for row in found["finalists"])
+    draw_run(store.events, NASBENCH201, summary, tmp_path / "report.png")
+    store.close()
+    store, again = RunStore.open(tmp_path / "run"), Silent()
+    assert Search(settings, parts, again).run(store)["prediction"] == found
+    assert again.steps == []
+    store.close()
