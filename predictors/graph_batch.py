@@ -1,6 +1,6 @@
 """Many computation graphs as a few arrays: the one form in which predictors see them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 
 from nasengine.graph import ComputationGraph
 from nasengine.graph.computation_graph import Operation
-
-_WITHOUT_WEIGHTS = frozenset((
-    "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "hard_sigmoid", "hard_swish", "max_pool",
-    "avg_pool", "mean", "pad", "slice", "truncate", "flatten", "reshape", "transpose",
-))  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +35,13 @@ class GraphBatch:
     outputs: numpy.ndarray
 
     @classmethod
-    def of(cls, graphs: Sequence[ComputationGraph], *, as_exported: bool = False) -> "GraphBatch":
+    def of(cls, graphs: Sequence[ComputationGraph], *, fold_batch_norms: bool = False) -> "GraphBatch":
         """Put graphs into arrays; nothing is worked out twice for operations that are one object.
 
         Args:
             graphs: at least one.
-            as_exported: drop identities, and batch norms that are a convolution's only reader, which gets a bias, and
-                join equal operations without weights: what exporters do, so that a network and its file look alike.
+            fold_batch_norms: give a convolution whose only reader is a batch norm a bias, and drop the batch norm, as
+                exporters do: a network and its ONNX file so look alike.
         """
         lengths = numpy.fromiter(map(len, graphs), numpy.int64, len(graphs))
         starts = numpy.concatenate(([0], lengths.cumsum()))
@@ -61,56 +56,29 @@ class GraphBatch:
         outputs = numpy.array([graph.outputs[0] for graph in graphs], numpy.int64) + starts[:-1]
         operations = tuple(every[place] for place in first)
         batch = cls(operations, index, starts, flat + starts[graph_of_target], targets, outputs)
-        return batch._as_exported() if as_exported else batch
+        return batch._folded() if fold_batch_norms else batch
 
-    def _as_exported(self) -> "GraphBatch":
+    def _folded(self) -> "GraphBatch":
+        is_norm = numpy.array([found.kind == "batch_norm" for found in self.operations])[self.operation_index]
+        is_conv = numpy.array([found.kind == "conv" for found in self.operations])[self.operation_index]
         readers = numpy.bincount(self.sources, minlength=self.num_nodes)
         readers[self.outputs] += 1
-        folded = self._is_of_kind(("batch_norm",))[self.targets] & self._is_of_kind(("conv",))[self.sources]
-        folded &= readers[self.sources] == 1
-        convs = self.sources[folded]
+        edges = numpy.flatnonzero(is_norm[self.targets] & is_conv[self.sources] & (readers[self.sources] == 1))
+        norms, convs = self.targets[edges], self.sources[edges]
+        kept = numpy.ones(self.num_nodes, bool)
+        kept[norms] = False
         stands_for = numpy.arange(self.num_nodes)
-        dropped = folded | self._is_of_kind(("identity", "dropout"))[self.targets]
-        stands_for[self.targets[dropped]] = self.sources[dropped]
-        stands_for = self._with_equals_joined(stands_for)
-        return self._restricted(stands_for, convs)
-
-    def _is_of_kind(self, kinds: Collection[str]) -> numpy.ndarray:
-        """Which nodes are, (num_nodes,)."""
-        return numpy.array([found.kind in kinds for found in self.operations])[self.operation_index]
-
-    def _with_equals_joined(self, stands_for: numpy.ndarray) -> numpy.ndarray:
-        """Let nodes without weights that do the same to the same node stand for each other, one after another."""
-        place_by_operation: dict[Operation, int] = {}
-        places = [place_by_operation.setdefault(found, len(place_by_operation)) for found in self.operations]
-        operation = numpy.array(places)[self.operation_index]
-        lone = numpy.bincount(self.targets, minlength=self.num_nodes)[self.targets] == 1
-        lone &= self._is_of_kind(_WITHOUT_WEIGHTS)[self.targets]
-        nodes, sources = self.targets[lone], self.sources[lone]
-        while True:
-            while not numpy.array_equal(stands_for, further := stands_for[stands_for]):
-                stands_for = further
-            keys = operation[nodes] * self.num_nodes + stands_for[sources]
-            _, first, inverse = numpy.unique(keys, return_index=True, return_inverse=True)
-            joined = stands_for.copy()
-            joined[nodes] = stands_for[nodes[first[inverse]]]
-            if numpy.array_equal(joined, stands_for):
-                return stands_for
-            stands_for = joined
-
-    def _restricted(self, stands_for: numpy.ndarray, biased: numpy.ndarray) -> "GraphBatch":
-        """Only nodes that stand for themselves; ``biased`` convolutions have a bias."""
-        kept = stands_for == numpy.arange(self.num_nodes)
+        stands_for[norms] = convs
         places = (kept.cumsum() - 1)[stands_for]
+        staying = kept[self.targets]
         index = self.operation_index.copy()
-        changed, index[biased] = numpy.unique(index[biased], return_inverse=True)
-        index[biased] += len(self.operations)
-        with_bias = [replace(self.operations[place], bias=True) for place in changed]
-        edges = kept[self.targets]
+        folded, index[convs] = numpy.unique(index[convs], return_inverse=True)
+        index[convs] += len(self.operations)
+        biased = [replace(self.operations[place], bias=True) for place in folded]
         return GraphBatch(
-            (*self.operations, *with_bias), index[kept],
+            (*self.operations, *biased), index[kept],
             numpy.concatenate(([0], kept.cumsum()))[self.starts],
-            places[self.sources[edges]], places[self.targets[edges]], places[self.outputs],
+            places[self.sources[staying]], places[self.targets[staying]], places[self.outputs],
         )  # fmt: skip
 
     def __len__(self) -> int:

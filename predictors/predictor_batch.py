@@ -14,8 +14,12 @@ FEATURE_NAMES = (*graph_features.NAMES, *wiring_features.NAMES)
 
 
 def predictor_batch(graphs: Sequence[ComputationGraph]) -> GraphBatch:
-    """Arrays of graphs as exporters write them, without what their outputs do not see."""
-    return live_part(GraphBatch.of(graphs, as_exported=True))
+    """Arrays of graphs without what their outputs do not see, batch norms folded into convolutions, as exporters do.
+
+    Exporters drop identities as well, and compute equal operations once. Graphs keep these: without them rankings of
+    families that were not seen were worse (Spearman's rho of the trees on NAS-Bench-201 .79 instead of .85).
+    """
+    return live_part(GraphBatch.of(graphs, fold_batch_norms=True))
 
 
 def predictor_features(batch: GraphBatch) -> numpy.ndarray:

@@ -15,8 +15,8 @@ from predictors.gennape.heads import HeadTraining
 from predictors.gennape.k_gnn import train_k_gnn
 from predictors.gennape.pool_view import PoolView
 from predictors.gennape.ranks import RankTransform
-from predictors.gennape.weighting import Pool, equal_weights, left_out_weights, selected_weights, tau
-from predictors.gennape.zero_shot import ZeroShotEnsemble, spread
+from predictors.gennape.weighting import tau
+from predictors.gennape.zero_shot import Weighting, ZeroShotEnsemble, spread, weights_of
 from predictors.gennape.zero_shot_members import (
     HEAD_KINDS,
     MEMBERS,
@@ -64,16 +64,14 @@ class EnsembleConfig:
 
     Args:
         members: names of those to fit.
-        weighting: ``equal`` as in the paper; ``left_out`` in proportion to the mean tau on families that were left out,
-            where it is positive; ``selected`` greedily by these taus. Two families are too few for both: members that
-            were fitted on one family alone say little about members that were fitted on two.
+        weighting: ``agreement`` of the members in each reference pool, or ``equal`` as in the paper.
         num_clusters: fuzzy clusters.
         heads: training of heads.
         num_trees, min_leaf: of the trees.
     """
 
     members: tuple[str, ...] = MEMBERS
-    weighting: str = "equal"
+    weighting: Weighting = "agreement"
     num_clusters: int = NUM_CLUSTERS
     heads: HeadTraining = field(default_factory=HeadTraining)
     num_trees: int = 100
@@ -98,9 +96,9 @@ def fit_ensemble(
     seed: int,
     report: Callable[[str], None] = lambda line: None,
 ) -> ZeroShotEnsemble:
-    """Fit members on all families, with weights and error from fits that leave each family out.
+    """Fit members on all families; how far they err is known from fits that leave each family out.
 
-    With a single family the weights are equal, since there is nothing to leave out.
+    Weights are not taken from these fits: with two families they are fits on one, which say little about fits on two.
 
     Args:
         families: by name.
@@ -110,30 +108,23 @@ def fit_ensemble(
         report: is told what is being fitted.
     """
     known = {name: _Known(PoolView.of(family.graphs, encoder), family) for name, family in families.items()}
-    weights, error, left_out = equal_weights(len(config.members)), 1.0, {}
-    if len(known) > 1:
-        pools = []
-        for name in known:
-            report(f"members without {name}")
-            others = {other: found for other, found in known.items() if other != name}
-            pools.append(_scores_of_left_out(_fit_members(others, config, seed), known[name]))
-        weights = _WEIGHTINGS[config.weighting](pools)
-        error = _error(pools, weights)
-        left_out = {name: tau(pool[0] @ weights, pool[1]) for name, pool in zip(known, pools, strict=True)}
+    ratios, left_out = [], {}
+    for name in known if len(known) > 1 else ():
+        report(f"members without {name}")
+        others = {other: found for other, found in known.items() if other != name}
+        ranks, targets = _ranks_of_left_out(_fit_members(others, config, seed), known[name])
+        weights = weights_of(config.weighting, config.members, ranks)
+        ratios.append(_error(ranks, weights, targets))
+        left_out[name] = tau(ranks @ weights, targets)
     report("members")
     members = _fit_members(known, config, seed)
     rng = numpy.random.default_rng(seed)
     references = PoolView.of([graph for found in known.values() for graph in found.some(rng)], encoder)
     empty = RankTransform(numpy.zeros((1, 0)))
-    ensemble = ZeroShotEnsemble(encoder, members, weights, empty, empty, error, left_out=left_out)
+    error = float(numpy.mean(ratios)) if ratios else 1.0
+    unknown = numpy.zeros(len(members))
+    ensemble = ZeroShotEnsemble(encoder, members, config.weighting, unknown, empty, empty, error, left_out=left_out)
     return ensemble.referring_to(references)
-
-
-_WEIGHTINGS: Mapping[str, Callable[[Sequence[Pool]], numpy.ndarray]] = {
-    "equal": lambda pools: equal_weights(pools[0][0].shape[1]),
-    "left_out": left_out_weights,
-    "selected": selected_weights,
-}
 
 
 def _fit_members(known: Mapping[str, _Known], config: EnsembleConfig, seed: int) -> dict[str, ZeroShotMember]:
@@ -172,19 +163,16 @@ def _fit_forest(known: Mapping[str, _Known], config: EnsembleConfig, seed: int) 
     return ForestMember(forest)
 
 
-def _scores_of_left_out(members: Mapping[str, ZeroShotMember], found: _Known) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _ranks_of_left_out(members: Mapping[str, ZeroShotMember], found: _Known) -> tuple[numpy.ndarray, numpy.ndarray]:
     ranks = RankTransform.fit(found.view.features)
     scores = numpy.stack([member.scores(found.view, ranks) for member in members.values()], axis=1)
     return RankTransform.fit(scores).apply(scores), _ranked(found.family.accuracies)
 
 
-def _error(pools: Sequence[tuple[numpy.ndarray, numpy.ndarray]], weights: numpy.ndarray) -> float:
+def _error(ranks: numpy.ndarray, weights: numpy.ndarray, targets: numpy.ndarray) -> float:
     """Factor on the members' spread with which 90 % intervals hold 90 % of the networks that were left out."""
-    ratios = []
-    for aligned, targets in pools:
-        found = _ranked(aligned @ weights)
-        ratios.append(numpy.quantile(numpy.abs(found - targets) / spread(aligned, weights), 0.9) / NORMAL_90)
-    return float(numpy.mean(ratios))
+    away = numpy.abs(_ranked(ranks @ weights) - targets)
+    return float(numpy.quantile(away / spread(ranks, weights), 0.9)) / NORMAL_90
 
 
 def _ranked(values: numpy.ndarray) -> numpy.ndarray:

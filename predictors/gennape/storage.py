@@ -71,6 +71,7 @@ def ensemble_state(ensemble: ZeroShotEnsemble) -> TaskState:
     tensors: Tensors = dict(_prefixed("encoder", ensemble.encoder.state_dict()))
     values: dict[str, Any] = {
         "encoder": asdict(ensemble.encoder.config),
+        "weighting": ensemble.weighting,
         "weights": ensemble.weights.tolist(),
         "error": ensemble.error,
         "pool_size": ensemble.pool_size,
@@ -104,8 +105,8 @@ def ensemble_from(state: TaskState, where: str) -> ZeroShotEnsemble:
             raise ValueError(f"{len(weights)} weights for {len(members)} members")
         ranks = [RankTransform(state.tensors[name].numpy()) for name in ("feature_ranks", "score_ranks")]
         return ZeroShotEnsemble(
-            encoder.eval(), members, weights, ranks[0], ranks[1], float(state.values["error"]),
-            int(state.values["pool_size"]), dict(state.values["left_out"]),
+            encoder.eval(), members, state.values["weighting"], weights, ranks[0], ranks[1],
+            float(state.values["error"]), int(state.values["pool_size"]), dict(state.values["left_out"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as fault:
         reason = str(fault).splitlines()[0]

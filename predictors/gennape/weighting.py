@@ -1,66 +1,45 @@
-"""How much each member of an ensemble counts.
+"""How much each member of an ensemble counts where there are no labels.
 
-GENNAPE weights its members equally without labels and, with labels, by the softmax of their Kendall taus on the very
-networks that they were fitted on, which tells little (weights then differ by a factor of e at most). Here members are
-selected greedily by what they predicted for networks that they had not seen (Caruana et al., 2004, "Ensemble selection
-from libraries of models").
+GENNAPE weights its members equally. One that says nothing about a new family then spoils the others. Members that are
+right agree with one another, those that are wrong agree with nobody: the weights can be told from the members' answers
+alone (Parisi, Strino, Nadler and Kluger, 2014, "Ranking and combining multiple predictors without labeled data").
 """
 
 from collections.abc import Sequence
 
 import numpy
 
-ROUNDS = 20
-Pool = tuple[numpy.ndarray, numpy.ndarray]
-"""Scores of the members, (num_networks, num_members), and targets, (num_networks,)."""
+ROUNDS = 50
 
 
-def equal_weights(num_members: int) -> numpy.ndarray:
-    """The paper's zero-shot weights."""
-    return numpy.full(num_members, 1 / num_members)
+def equal_weights(kinds: Sequence[str]) -> numpy.ndarray:
+    """The paper's weights, (num_members,)."""
+    return numpy.full(len(kinds), 1 / len(kinds))
 
 
-def softmax_weights(scores: numpy.ndarray, targets: numpy.ndarray) -> numpy.ndarray:
-    """The paper's weights with labels: softmax of each member's tau, (num_members,).
+def agreement_weights(kinds: Sequence[str], ranks: numpy.ndarray) -> numpy.ndarray:
+    """Weights by how much each kind of member agrees with the others, (num_members,).
 
-    Args:
-        scores: of the members, (num_networks, num_members).
-        targets: (num_networks,).
-    """
-    taus = numpy.exp([tau(column, targets) for column in scores.T])
-    return taus / taus.sum()
-
-
-def left_out_weights(pools: Sequence[Pool]) -> numpy.ndarray:
-    """Weights in proportion to the mean tau on pools that members had not seen; none below zero, (num_members,)."""
-    taus = numpy.mean([[tau(column, targets) for column in scores.T] for scores, targets in pools], axis=0)
-    return _shares(taus.clip(min=0.0))
-
-
-def selected_weights(pools: Sequence[Pool]) -> numpy.ndarray:
-    """Weights of greedy selection with replacement, (num_members,).
-
-    In each round the member joins with which the mean of the selected members' scores ranks the pools best.
+    If kinds err independently, correlations of their answers are products of how well each of them is correlated with
+    the truth. Those are fitted to all pairs of kinds: the leading eigenvector, once the diagonal fits too.
 
     Args:
-        pools: scores of the members for networks that they had not seen, (num_networks, num_members), on a common
-            scale, and the targets of these networks, (num_networks,); each pool counts the same.
+        kinds: of the members; members of a kind know the same, and share its weight equally.
+        ranks: of some networks by each member, (num_networks, num_members).
     """
-    num_members = pools[0][0].shape[1]
-    counts = numpy.zeros(num_members)
-    best_counts, best = counts, float("-inf")
+    names = list(dict.fromkeys(kinds))
+    member_of = numpy.array([[kind == name for name in names] for kind in kinds], float)
+    shares = member_of / member_of.sum(0)
+    if len(names) < 3:
+        return shares.sum(1) / len(names)
+    with numpy.errstate(invalid="ignore"):  # a kind whose answers are all equal agrees with nobody
+        products = numpy.nan_to_num(numpy.corrcoef((ranks @ shares).T))
     for _ in range(ROUNDS):
-        options = [counts + numpy.eye(num_members)[member] for member in range(num_members)]
-        values = [numpy.mean([tau(scores @ option, targets) for scores, targets in pools]) for option in options]
-        counts = options[int(numpy.argmax(values))]
-        if max(values) > best:
-            best_counts, best = counts, float(max(values))
-    return best_counts / best_counts.sum()
-
-
-def _shares(values: numpy.ndarray) -> numpy.ndarray:
-    """Values as shares of their sum; equal ones where all are zero."""
-    return values / values.sum() if values.any() else equal_weights(len(values))
+        values, vectors = numpy.linalg.eigh(products)
+        truth = vectors[:, -1] * numpy.sqrt(max(values[-1], 0.0))
+        numpy.fill_diagonal(products, (truth**2).clip(0.0, 1.0))
+    truth = (truth * numpy.sign(truth.sum())).clip(min=0.0)
+    return shares @ (truth / truth.sum()) if truth.any() else shares.sum(1) / len(names)
 
 
 def tau(scores: numpy.ndarray, targets: numpy.ndarray) -> float:

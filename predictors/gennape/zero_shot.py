@@ -7,39 +7,21 @@ Members are brought to a common scale by their ranks in a reference pool, which 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy
 
-from nasengine.errors import ConfigError
 from nasengine.graph import ComputationGraph
 from predictors.gennape.encoder import GraphEncoder
 from predictors.gennape.pool_view import PoolView, chunks_of, novelty
 from predictors.gennape.ranks import RankTransform
-from predictors.gennape.zero_shot_members import ZeroShotMember
+from predictors.gennape.weighting import agreement_weights, equal_weights
+from predictors.gennape.zero_shot_members import HEAD_KINDS, ZeroShotMember
+
+Weighting = Literal["agreement", "equal"]
 
 MIN_SPREAD = 0.05
 """Ranks by which members differ at least: that they agree does not mean that they are right."""
-
-
-@dataclass(frozen=True, eq=False)
-class Family:
-    """Labelled networks of one space.
-
-    Args:
-        graphs: the networks.
-        accuracies: fractions, (num_networks,); only their order within the family has to mean something.
-    """
-
-    graphs: Sequence[ComputationGraph]
-    accuracies: numpy.ndarray
-
-    def __post_init__(self) -> None:
-        values = numpy.asarray(self.accuracies)
-        if values.shape != (len(self.graphs),) or len(values) < 20 or not numpy.isfinite(values).all():
-            raise ConfigError(
-                "family: expected at least 20 networks with a finite accuracy each, "
-                f"got {len(self.graphs)} networks and accuracies of shape {values.shape}"
-            )
 
 
 UNIFORM_STD = 12**-0.5
@@ -53,6 +35,7 @@ class ZeroShotEnsemble:
     Args:
         encoder: pretrained without labels.
         members: by name.
+        weighting: ``agreement`` of the members in the reference pool, or ``equal`` as in the paper.
         weights: of the members, in order; those of weight 0 are not computed.
         feature_ranks: of the reference pool's features.
         score_ranks: of the reference pool's member scores, and of its combined score (last column).
@@ -63,6 +46,7 @@ class ZeroShotEnsemble:
 
     encoder: GraphEncoder
     members: Mapping[str, ZeroShotMember]
+    weighting: Weighting
     weights: numpy.ndarray
     feature_ranks: RankTransform
     score_ranks: RankTransform
@@ -94,28 +78,35 @@ class ZeroShotEnsemble:
         """The same ensemble with another reference pool: networks of the space that is searched, without labels."""
         return self.referring_to(PoolView.of(pool, self.encoder))
 
-    def weighted(self, weights: numpy.ndarray) -> "ZeroShotEnsemble":
-        """The same ensemble with other weights; adapt it to a pool before it predicts."""
-        return replace(self, weights=weights)
-
     def referring_to(self, view: PoolView) -> "ZeroShotEnsemble":
-        changed = replace(self, feature_ranks=RankTransform.fit(view.features), pool_size=len(view))
-        scores = changed.member_scores(view)
-        changed = replace(changed, score_ranks=RankTransform.fit(scores))
-        combined = changed._aligned(view) @ self.weights
-        return replace(changed, score_ranks=RankTransform.fit(numpy.hstack([scores, combined[:, None]])))
+        """The same for a pool that was looked at already."""
+        ranks = RankTransform.fit(view.features)
+        scores = numpy.stack([member.scores(view, ranks) for member in self.members.values()], axis=1)
+        score_ranks = RankTransform.fit(scores)
+        aligned = score_ranks.apply(scores)
+        weights = weights_of(self.weighting, tuple(self.members), aligned)
+        score_ranks = RankTransform.fit(numpy.hstack([scores, (aligned @ weights)[:, None]]))
+        return replace(self, weights=weights, feature_ranks=ranks, score_ranks=score_ranks, pool_size=len(view))
 
-    def member_scores(self, view: PoolView) -> numpy.ndarray:
-        """What each member says, on its own scale, (num_networks, num_members); 0 for members without weight."""
+    def _aligned(self, view: PoolView) -> numpy.ndarray:
+        """Ranks in the reference pool by each member, (num_networks, num_members); those without weight say nothing."""
         columns = [
             member.scores(view, self.feature_ranks) if weight > 0 else numpy.zeros(len(view))
             for member, weight in zip(self.members.values(), self.weights, strict=True)
         ]
-        return numpy.stack(columns, axis=1)
+        return RankTransform(self.score_ranks.quantiles[:, : len(columns)]).apply(numpy.stack(columns, axis=1))
 
-    def _aligned(self, view: PoolView) -> numpy.ndarray:
-        scores = self.member_scores(view)
-        return RankTransform(self.score_ranks.quantiles[:, : len(self.members)]).apply(scores)
+
+def weights_of(weighting: Weighting, members: Sequence[str], ranks: numpy.ndarray) -> numpy.ndarray:
+    """Weights of members by what they say about some networks, (num_members,).
+
+    Args:
+        weighting: how.
+        members: their names.
+        ranks: of the networks by each member, (num_networks, num_members).
+    """
+    kinds = ["heads" if name in HEAD_KINDS else name for name in members]
+    return agreement_weights(kinds, ranks) if weighting == "agreement" else equal_weights(kinds)
 
 
 def spread(aligned: numpy.ndarray, weights: numpy.ndarray) -> numpy.ndarray:

@@ -8,7 +8,7 @@ import torch
 
 from predictors.gennape.flops_transform import FlopsTransform
 from predictors.gennape.heads import ClusterHeads, HeadData, HeadTraining, PairHeads, head_scores, train_head
-from predictors.gennape.weighting import left_out_weights, selected_weights, softmax_weights, tau
+from predictors.gennape.weighting import agreement_weights, equal_weights, tau
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +83,22 @@ def test_transform_is_the_papers():
     numpy.testing.assert_allclose(found.invert(found.apply(accuracies, macs), macs), accuracies)
 
 
-def test_members_that_rank_backwards_have_no_weight():
-    targets = numpy.arange(30.0)
-    scores = numpy.stack([targets, -targets, numpy.ones(30)], axis=1)
-    numpy.testing.assert_allclose(left_out_weights([(scores, targets)]), [1.0, 0.0, 0.0])
-    assert selected_weights([(scores, targets)])[0] == 1.0
-    raised = numpy.exp([1.0, -1.0, 0.0])
-    numpy.testing.assert_allclose(softmax_weights(scores, targets), raised / raised.sum())
+def test_weights_are_how_well_members_know_the_truth():
+    rng = numpy.random.default_rng(0)
+    truth = rng.normal(size=20000)
+    quality = numpy.array([0.9, 0.6, 0.3, 0.0])
+    noise = rng.normal(size=(20000, 4))
+    answers = quality * truth[:, None] + numpy.sqrt(1 - quality**2) * noise
+    found = agreement_weights("abcd", answers)
+    numpy.testing.assert_allclose(found, quality / quality.sum(), atol=0.02)
+    twice = agreement_weights(["a", "b", "c", "d", "d"], answers[:, [0, 1, 2, 3, 3]])  # members of one kind share
+    numpy.testing.assert_allclose(twice, [*found[:3], found[3] / 2, found[3] / 2], atol=1e-6)
+
+
+def test_a_member_that_says_nothing_has_no_weight():
+    values = numpy.arange(30.0)
+    answers = numpy.stack([values, values, values**2, numpy.ones(30), -values], axis=1)
+    found = agreement_weights("abcde", answers)
+    assert found[3] == found[4] == 0.0
+    assert found[:3].min() > 0.3
+    numpy.testing.assert_allclose(equal_weights("abcde"), 0.2)
