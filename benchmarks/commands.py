@@ -18,7 +18,7 @@ from benchmarks.options import (
     numbers,
     one_of,
 )
-from benchmarks.table_commands import predictor, predictor_speed, strategy
+from benchmarks.table_commands import ablation, predictor, predictor_speed, strategy
 
 if TYPE_CHECKING:
     pass
@@ -204,5 +204,6 @@ def splitting(
 
 
 app.command()(predictor)
+app.command(name="predictor-ablation")(ablation)
 app.command(name="predictor-speed")(predictor_speed)
 app.command()(strategy)

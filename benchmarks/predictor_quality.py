@@ -166,21 +166,32 @@ def run(
 
 
 def _measure(families: Families, setting: Setting, method: "Method", seed: int) -> Row:
-    from scipy.stats import kendalltau, spearmanr
+    work = drawn(families, setting, seed)
+    scores, std = method.work(work)
+    found = figures(work, scores)
+    if len(std) and setting.labels:
+        truth = work.family.accuracies[work.rest]
+        found["coverage_90"] = round(float((numpy.abs(scores - truth) <= 1.6449 * std).mean()), 4)
+    return found
 
+
+def drawn(families: Families, setting: Setting, seed: int) -> "Work":
+    """Which networks are labelled, by seed; all others are to be ranked."""
     family = families.read(setting.rows)
     order = numpy.random.default_rng(seed_of("labels", setting.rows, seed)).permutation(len(family))
-    labelled, rest = order[: setting.labels], order[setting.labels :]
-    scores, std = method.work(Work(families, setting, family, labelled, rest, seed))
-    truth = family.accuracies[rest]
-    found = {
-        "rows": len(rest),
+    return Work(families, setting, family, order[: setting.labels], order[setting.labels :], seed)
+
+
+def figures(work: "Work", scores: numpy.ndarray) -> Row:
+    """How well scores rank the networks that were not labelled."""
+    from scipy.stats import kendalltau, spearmanr
+
+    truth = work.family.accuracies[work.rest]
+    return {
+        "rows": len(truth),
         "kendall_tau": round(float(kendalltau(scores, truth)[0]), 4),
         "spearman_rho": round(float(spearmanr(scores, truth)[0]), 4),
     }
-    if len(std) and setting.labels:
-        found["coverage_90"] = round(float((numpy.abs(scores - truth) <= 1.6449 * std).mean()), 4)
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +222,8 @@ class Work:
         return rng.permutation(len(self.family))[:POOL_SIZE]
 
 
-def _gennape(work: Work, config: FewShotConfig | None = None) -> Scores:
+def gennape_scores(work: Work, config: FewShotConfig | None = None) -> Scores:
+    """What GENNAPE says, with the labels of the setting or without any."""
     predictor = work.families.predictor(work.family.name, work.seed)
     predictor.adapt(work.graphs(work.pool))
     if work.setting.labels:
@@ -286,7 +298,7 @@ class Method:
 
 
 METHODS = {
-    "gennape": Method(_gennape, pretrained=True),
+    "gennape": Method(gennape_scores, pretrained=True),
     "params": Method(_cost("num_parameters")),
     "macs": Method(_cost("macs")),
     "best single proxy (hindsight)": Method(_best_proxy, needs_proxies=True),

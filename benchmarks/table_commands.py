@@ -49,6 +49,35 @@ def predictor(
     ), as_json)  # fmt: skip
 
 
+def ablation(
+    table_dir: Annotated[Path, typer.Option(help="Folder with the tables of NAS-Bench-201, 101 and Macro.")],
+    seeds: Seeds = "0,1,2,3,4",
+    work_dir: Annotated[Path, typer.Option(help="Pretrained predictors are kept here.")] = Path("runs/bench-predictor"),
+    threads: Threads = 2,
+    out: Out = Path("runs/bench-ablation.jsonl"),
+    as_json: Json = False,
+) -> None:
+    """GENNAPE without each of its parts."""
+
+    def work() -> list[dict[str, Any]]:
+        import sys
+
+        import torch
+
+        from benchmarks.predictor_ablation import KEY, run
+        from benchmarks.predictor_quality import Families
+        from benchmarks.results import ResultsFile
+
+        torch.set_num_threads(threads)
+        families = Families(table_dir, work_dir, lambda line: print(line, file=sys.stderr))
+        return list(run(families, ResultsFile(out, KEY), seeds=numbers(seeds, "--seeds")))
+
+    finish(work, ("networks", "labels", "variant", "seed", "tau", "rho"), lambda row: (
+        row["networks"], str(row["labels"]), row["variant"], str(row["seed"]), f"{row['kendall_tau']:.3f}",
+        f"{row['spearman_rho']:.3f}",
+    ), as_json)  # fmt: skip
+
+
 def predictor_speed(
     space: Annotated[str, typer.Option(help="Where genotypes are drawn from.")] = "nasbench201",
     count: Annotated[int, typer.Option(min=1, help="Distinct genotypes.")] = 10_000,

@@ -68,6 +68,7 @@ class EnsembleConfig:
         num_clusters: fuzzy clusters.
         heads: training of heads.
         num_trees, min_leaf: of the trees.
+        calibrate: fit members without each family as well, to know how far they err; three times the work for two.
     """
 
     members: tuple[str, ...] = MEMBERS
@@ -76,6 +77,7 @@ class EnsembleConfig:
     heads: HeadTraining = field(default_factory=HeadTraining)
     num_trees: int = 100
     min_leaf: int = 50
+    calibrate: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ def fit_ensemble(
     """
     known = {name: _Known(PoolView.of(family.graphs, encoder), family) for name, family in families.items()}
     ratios, left_out = [], {}
-    for name in known if len(known) > 1 else ():
+    for name in known if config.calibrate and len(known) > 1 else ():
         report(f"members without {name}")
         others = {other: found for other, found in known.items() if other != name}
         ranks, targets = _ranks_of_left_out(_fit_members(others, config, seed), known[name])

@@ -22,10 +22,12 @@ HEAD_KINDS = {
     "single + T": HeadKind(clustered=False, pairwise=False, transformed=True),
     "pairs + clusters": HeadKind(clustered=True, pairwise=True, transformed=False),
     "pairs": HeadKind(clustered=False, pairwise=True, transformed=False),
+    "clusters": HeadKind(clustered=True, pairwise=False, transformed=False),
+    "single": HeadKind(clustered=False, pairwise=False, transformed=False),
 }
-"""The paper's members 1 to 4."""
-MEMBERS = (*HEAD_KINDS, "k-GNN", "macs", "forest")
-"""All members; the paper's, and the trees."""
+"""The paper's members 1 to 4, and the first two without transform, to compare with."""
+MEMBERS = ("clusters + T", "single + T", "pairs + clusters", "pairs", "k-GNN", "macs", "forest")
+"""The paper's six members, and the trees."""
 
 
 @runtime_checkable
