@@ -43,7 +43,7 @@ def score_networks(
             "rank": 1 + int((known > mean).sum()), "macs": total.macs, "num_parameters": total.num_parameters,
             "warnings": _warnings(graph),
         })  # fmt: skip
-    unit = "label" if predictor.few_shot is not None else "share of the known networks that are predicted worse"
+    unit = "label" if predictor.few_shot is not None else "score, 0 to 1"
     return {"unit": unit, "among": among, "num_known": len(known), "networks": rows}
 
 
@@ -60,11 +60,11 @@ def scores_table(content: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[s
     rows: list[tuple[str, ...]] = []
     for row in content["networks"]:
         rows.append((
-            row["network"], f"{row['score']:.3f} +- {row['std']:.3f}",
-            f"{row['rank']:,} among {content['among']}", f"{row['macs'] / 1e6:,.1f} M", f"{row['num_parameters']:,}",
+            row["network"], f"{row['score']:.3f} +- {row['std']:.3f}", f"{row['rank']:,}",
+            f"{row['macs'] / 1e6:,.1f} M", f"{row['num_parameters']:,}",
         ))  # fmt: skip
-        rows.extend(("warning", warning, "", "", "") for warning in row["warnings"])
-    return ("network", f"score ({content['unit']})", "rank", "macs", "parameters"), rows
+        rows.extend((f"  {warning}", "", "", "", "") for warning in row["warnings"])
+    return ("network", content["unit"], f"rank among {content['among']}", "macs", "parameters"), rows
 
 
 def evaluate_predictor(predictor: Gennape, known: ResultsTable) -> dict[str, Any]:
