@@ -1,7 +1,7 @@
 """Picking one of several networks, the worse half leaving at each round, with more training from round to round.
 
 Jamieson and Talwalkar, 2016, arXiv 1502.07943. Networks learn from one half of the training images and are compared on
-the other; test images take no part. They begin with weights that they inherit, so that the first round needs no
+the other; test images take no part. They begin with weights that they inherit, so that the first round may need no
 training. Each leaves with the weights that it was compared with.
 """
 
@@ -23,12 +23,13 @@ class SuccessiveHalving:
 
     Args:
         trainings: one for each network, on the training half; their recipes are as long as all rounds together.
-        epochs: of the second round; the first has none, and each further round doubles what a network has had.
+        epochs: of the second round, and each further round doubles what a network has had.
+        first_epochs: of the first round; none where all weights are equally well prepared.
     """
 
     name = "halving"
 
-    def __init__(self, trainings: list[NetworkTraining], epochs: int) -> None:
+    def __init__(self, trainings: list[NetworkTraining], epochs: int, first_epochs: int = 0) -> None:
         self.trainings = trainings
         self.alive = list(range(len(trainings)))
         self.failed: dict[int, str] = {}
@@ -36,7 +37,7 @@ class SuccessiveHalving:
         self._plan: list[_Epoch | None] = []  # None ends a round
         count, done, number = len(trainings), 0, 0
         while count > 1:
-            total = epochs * 2 ** (number - 1) if number else 0
+            total = first_epochs + (epochs * 2 ** (number - 1) if number else 0)
             self._plan.extend(_Epoch(place, epoch) for place in range(count) for epoch in range(done, total))
             self._plan.append(None)
             count, done, number = -(-count // 2), total, number + 1

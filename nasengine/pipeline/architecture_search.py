@@ -1,5 +1,6 @@
 """The search proper: from a space and images to one architecture, chosen with validation images only."""
 
+import copy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTr
 
 MakeStrategy = Callable[[SupernetSpace, random.Random], Strategy]
 RECALIBRATION_BATCH_SIZE, NUM_BATCHES = 128, 8
+PREDICTED_HEAD_START = 4
+"""Part of the epochs between rounds that finalists are trained before the first, where some come from a predictor."""
 Selector = MagnitudeSelection | PerturbationSelection | SampledPathSelection
 
 
@@ -44,11 +47,13 @@ class Candidate:
         leaf: number of the leaf whose weights it has; 0 for an undivided supernet.
         architecture: what was selected there, or predicted to be good.
         network: the architecture with the weights that it has in the leaf.
+        is_predicted: the predictor proposed it.
     """
 
     leaf: int
     architecture: Architecture
     network: GraphNetwork
+    is_predicted: bool = False
 
 
 class ArchitectureSearch:
@@ -156,8 +161,9 @@ class ArchitectureSearch:
         """Train one (sub-)supernet and select from it."""
         training, selection = self._parts(leaf, supernet)
         self._run(training_name, training)
+        if self.predictor is not None:  # the selection tunes the weights to what it picks
+            self._supernets[leaf] = copy.deepcopy(supernet)
         self._run(selection_name, selection)
-        self._supernets[leaf] = supernet
         return [
             Candidate(leaf, architecture, supernet.extract(architecture)) for architecture in self._chosen(selection)
         ]
@@ -221,7 +227,7 @@ class ArchitectureSearch:
         rows = run_once("prediction", {}, work, self.store, self.progress)["predicted"]
         found = [self.space.parse(text) for text, _, _ in rows]
         return [
-            Candidate(leaf, architecture, self._supernets[leaf].extract(architecture))
+            Candidate(leaf, architecture, self._supernets[leaf].extract(architecture), is_predicted=True)
             for architecture in found
             if architecture not in proposals and (leaf := self._leaf_of(architecture)) is not None
         ]
@@ -258,7 +264,9 @@ class ArchitectureSearch:
     def _best_of(self, candidates: list[Candidate]) -> Architecture:
         """Successive halving of what the leaves propose, with the leaves' weights, on validation images."""
         self.finalists = list({candidate.architecture: candidate for candidate in reversed(candidates)}.values())[::-1]
-        epochs = SuccessiveHalving.total_epochs(len(self.finalists), self.scale.halving_epochs)
+        # Predicted architectures have weights that no selection has tuned: all are trained before they are compared.
+        first = -(-self.scale.halving_epochs // PREDICTED_HEAD_START) if self.predictor is not None else 0
+        epochs = first + SuccessiveHalving.total_epochs(len(self.finalists), self.scale.halving_epochs)
         recipe = replace(self.scale.supernet, epochs=max(1, epochs))
         trainings = []
         for index, candidate in enumerate(self.finalists):
@@ -269,7 +277,7 @@ class ArchitectureSearch:
                 f"candidate {index}", candidate.network, self.dataset, recipe,
                 seed=self.settings.seed, split=self.dataset.train,
             ))  # fmt: skip
-        self.halving = SuccessiveHalving(trainings, self.scale.halving_epochs)
+        self.halving = SuccessiveHalving(trainings, self.scale.halving_epochs, first)
         self._run("halving", self.halving)
         return self.finalists[self.halving.winner()].architecture
 

@@ -174,6 +174,7 @@ class Search:
                 network = halving.trainings[index].network
                 rows.append({
                     "leaf": part.finalists[index].leaf,
+                    "is_predicted": part.finalists[index].is_predicted,
                     "genotype": self.space.format(part.finalists[index].architecture),
                     "rounds": sum(index in measured for measured in halving.rounds),
                     "validation_accuracy": value.accuracy,

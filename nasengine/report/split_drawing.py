@@ -71,7 +71,7 @@ def draw_leaves(axis: Any, summary: dict[str, Any]) -> None:
         axis.plot(row["oracle_test_accuracy"], place, "D", markerfacecolor="none", color=colour)
     axis.plot([], [], "o", color="#555555", label="validation (decides)")
     axis.plot([], [], "D", markerfacecolor="none", color="#555555", label="test (oracle, decides nothing)")
-    labels = [f"leaf {row['leaf']}" for row in rows]
+    labels = [f"leaf {row['leaf']}" + (", predicted" if row.get("is_predicted") else "") for row in rows]
     for leaf in summary["failed_leaves"]:
         axis.plot([], [], "x", color="#555555", label=f"leaf {leaf} failed")
     axis.set_yticks(range(len(rows)), labels, fontsize=8)

@@ -26,7 +26,8 @@ def search_table(content: dict[str, Any]) -> Table:
             groups = " | ".join(", ".join(group) for group in part["groups"])
             rows.append((f"split {split['level'] + 1}", f"{part['edge'][0]} edge {part['edge'][1]}: {groups}"))
     for leaf in content["leaves"]:
-        chosen = ", chosen" if leaf["genotype"] == winner["genotype"] else ""
+        chosen = ", proposed by the predictor" if leaf.get("is_predicted") else ""
+        chosen += ", chosen" if leaf["genotype"] == winner["genotype"] else ""
         figures = f"validation {leaf['validation_accuracy']:.4f}, test (oracle) {leaf['oracle_test_accuracy']:.4f}"
         rows.append((f"leaf {leaf['leaf']}", figures + chosen))
     rows.extend((f"leaf {leaf}", f"failed: {reason}") for leaf, reason in content["failed_leaves"].items())
