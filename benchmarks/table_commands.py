@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.options import Json, Out, Seeds, Threads, finish, names, numbers, one_of
+from nasengine.errors import ConfigError
 
 
 def predictor(
@@ -31,7 +32,10 @@ def predictor(
         from benchmarks.results import ResultsFile
 
         torch.set_num_threads(threads)
-        chosen = [SETTINGS[place] for place in (numbers(only, "--only") if only else range(len(SETTINGS)))]
+        places = numbers(only, "--only") if only else list(range(len(SETTINGS)))
+        if max(places) >= len(SETTINGS):
+            raise ConfigError(f"--only: expected places from 0 to {len(SETTINGS) - 1}, got {only}")
+        chosen = [SETTINGS[place] for place in places]
         names = [name.strip() for name in methods.split(";")] if methods else list(METHODS)
         for name in names:
             one_of("--methods", name, tuple(METHODS))

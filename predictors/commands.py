@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nasengine.graph import ComputationGraph
     from nasengine.protocols import SearchSpace
     from nasengine.store import RunStore
+    from predictors.gennape.ensemble_fitting import Family
     from predictors.gennape.gennape import Gennape
     from predictors.gennape.pretraining_run import PretrainingSettings
     from predictors.results_table import Columns, ResultsTable
@@ -147,6 +148,7 @@ def pretrain(
         from nasengine.store import RunStore
         from nasengine.store.run_store import read_settings
         from predictors.gennape.building import SPACES
+        from predictors.gennape.ensemble_fitting import Family
         from predictors.gennape.pretraining_run import PretrainingSettings
 
         content: dict[str, Any] = {
@@ -156,13 +158,13 @@ def pretrain(
         }  # fmt: skip
         settings = PretrainingSettings.read(content if resume is None else read_settings(resume))
         found = [registry.load("search space", name) for name in settings.spaces]
-        tables = {
-            name: _read(Path(file), _columns(column, label, ""), name)
-            for name, (file, column, label) in settings.labels.items()
-        }
+        families = {}
+        for name, (file, column, label) in settings.labels.items():
+            table = _read(Path(file), _columns(column, label, ""), name)
+            families[name] = Family(table.graphs, table.labels)
         # Only here something is written: whatever can be wrong with settings and tables has shown.
         store = RunStore.open(resume) if resume is not None else RunStore.create(out, settings.model_dump())
-        return _run_pretraining(store, settings, found, tables)
+        return _run_pretraining(store, settings, found, families)
 
     finish(work, lambda card: print_table(("", "predictor"), [
         (name, str(card[name])) for name in ("labels", "weights", "left_out_kendall_tau", "bytes")
@@ -173,7 +175,7 @@ def _run_pretraining(
     store: "RunStore",
     settings: "PretrainingSettings",
     spaces: Sequence["SearchSpace"],
-    tables: Mapping[str, "ResultsTable"],
+    families: Mapping[str, "Family"],
 ) -> dict[str, Any]:
     import sys
 
@@ -183,7 +185,7 @@ def _run_pretraining(
     progress = make_progress()
     try:
         progress.start()
-        return run_pretraining(store, settings, spaces, tables, progress)
+        return run_pretraining(store, settings, spaces, families, progress)
     except KeyboardInterrupt:
         progress.stop()
         sys.stderr.write(f"go on with: nasengine predictor pretrain --resume {store.folder}\n")
@@ -207,7 +209,7 @@ def _reader(space: str | None, folder: Path) -> Callable[[str], "ComputationGrap
     found = None if space is None else registry.load("search space", space)
 
     def read(text: str) -> "ComputationGraph":
-        if text.endswith(".onnx") or (found is None and (folder / text).exists()):
+        if text.endswith(".onnx") or (found is None and _exists(folder / text)):
             return graph_from_onnx(folder / text)
         if found is None:
             raise ConfigError(
@@ -217,6 +219,13 @@ def _reader(space: str | None, folder: Path) -> Callable[[str], "ComputationGrap
         return found.to_graph(found.parse(text), found.defaults)
 
     return read
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # too long for a name
+        return False
 
 
 def _read(path: Path, columns: "Columns", space: str | None) -> "ResultsTable":

@@ -48,6 +48,8 @@ class GraphBatch:
         every = list(chain.from_iterable(graph.operations for graph in graphs))
         identities = numpy.fromiter(map(id, every), numpy.int64, len(every))
         _, first, index = numpy.unique(identities, return_index=True, return_inverse=True)
+        order = numpy.argsort(first)  # of appearance: addresses in memory differ from run to run
+        first, index = first[order], numpy.argsort(order)[index]
         inputs = list(chain.from_iterable(graph.inputs for graph in graphs))
         counts = numpy.fromiter(map(len, inputs), numpy.int64, len(inputs))
         targets = numpy.arange(len(every)).repeat(counts)

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,8 @@ def read_results(path: Path, columns: Columns, to_graph: Callable[[str], Computa
     graphs: list[ComputationGraph] = []
     labels: list[float] = []
     proxies: list[list[float]] = []
-    line_by_network: dict[str, int] = {}
+    place_by_network: dict[str, int] = {}
+    lines: list[int] = []
     for line, row in rows:
         where = f"table {path}, line {line}"
         try:
@@ -72,15 +74,16 @@ def read_results(path: Path, columns: Columns, to_graph: Callable[[str], Computa
             raise ConfigError(f"{where}, column {columns.network}: {fault}") from fault
         label = _number(row, columns.label, where)
         values = [_number(row, name, where) for name in columns.proxies]
-        earlier = line_by_network.setdefault(fingerprint(graph), len(graphs))
+        earlier = place_by_network.setdefault(fingerprint(graph), len(graphs))
         if earlier == len(graphs):
             graphs.append(graph)
             labels.append(label)
             proxies.append(values)
+            lines.append(line)
         elif labels[earlier] != label:
             raise ConfigError(
                 f"{where}: expected one label for each network, got {label} for a network that has {labels[earlier]} "
-                "in an earlier line; keep one of them, or their mean"
+                f"in line {lines[earlier]}; keep one of them, or their mean"
             )
     columns_of_proxies = numpy.array(proxies).reshape(len(graphs), len(columns.proxies)).T
     return ResultsTable(graphs, numpy.array(labels), dict(zip(columns.proxies, columns_of_proxies, strict=True)))
@@ -91,7 +94,11 @@ def _rows(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"table {path}: expected at most {MAX_BYTES} bytes, got {path.stat().st_size}")
         compressed = path.name.endswith(".gz")
-        with gzip.open(path, "rt", newline="") if compressed else open(path, newline="") as file:
+        with (
+            gzip.open(path, "rt", newline="", encoding="utf-8-sig")
+            if compressed
+            else open(path, newline="", encoding="utf-8-sig") as file
+        ):
             reader = csv.DictReader(file)
             missing = [name for name in needed if name not in (reader.fieldnames or ())]
             if missing:
@@ -104,7 +111,7 @@ def _rows(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]
                 rows.append((reader.line_num, row))
                 if len(rows) > MAX_ROWS:
                     raise ConfigError(f"table {path}: expected at most {MAX_ROWS} rows, got more")
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as fault:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as fault:
         raise ConfigError(f"table {path}: expected a table of comma-separated values, got {fault}") from fault
     if not rows:
         raise ConfigError(f"table {path}: expected rows, got none")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy
 
+from nasengine.errors import ConfigError
 from nasengine.graph import ComputationGraph, cost
 from nasengine.tracing import unknown_operators
 from predictors.gennape.gennape import Gennape
@@ -71,6 +72,8 @@ def evaluate_predictor(predictor: Gennape, known: ResultsTable) -> dict[str, Any
     """Rank correlations of a predictor with labels, and how many of them lie in its 90 % intervals."""
     from scipy.stats import kendalltau, rankdata, spearmanr
 
+    if len(known.labels) < 2 or not numpy.ptp(known.labels):
+        raise ConfigError(f"evaluation: expected labels that differ, got {len(known.labels)} networks with one label")
     found = predictor.predict(known.graphs, known.proxies or None)
     truth = known.labels
     if predictor.few_shot is None:

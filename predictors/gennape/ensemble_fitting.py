@@ -51,10 +51,10 @@ class Family:
 
     def __post_init__(self) -> None:
         values = numpy.asarray(self.accuracies)
-        if values.shape != (len(self.graphs),) or len(values) < MIN_NETWORKS or not numpy.isfinite(values).all():
+        if values.shape != (len(self.graphs),) or len(values) < MIN_NETWORKS or not 0 < numpy.ptp(values) < numpy.inf:
             raise ConfigError(
-                f"family: expected at least {MIN_NETWORKS} networks with a finite accuracy each, "
-                f"got {len(self.graphs)} networks and accuracies of shape {values.shape}"
+                f"family: expected at least {MIN_NETWORKS} networks with a finite accuracy each, not all equal, "
+                f"got {len(self.graphs)} networks and {len(numpy.unique(values))} different accuracies"
             )
 
 

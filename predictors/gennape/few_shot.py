@@ -139,21 +139,41 @@ def _chunks(
     graphs: Iterable[ComputationGraph], proxies: Proxies | None, names: tuple[str, ...]
 ) -> Iterator[tuple[list[ComputationGraph], numpy.ndarray | None]]:
     """Graphs and the rows of their proxies, some at a time."""
-    if names and (proxies is None or set(proxies) != set(names)):
+    if set(proxies or ()) != set(names):
         raise ConfigError(
-            f"proxies: expected {', '.join(names)}, as the predictor was fitted with, "
-            f"got {', '.join(proxies or ()) or 'none'}"
+            f"proxies: expected {', '.join(names) or 'none'}, as the predictor was fitted with, "
+            f"got {', '.join(proxies or ()) or 'none'}; give them, or fit a predictor without proxies"
         )
-    columns = (
-        numpy.stack([numpy.asarray(proxies[name], float) for name in names], axis=1) if names and proxies else None
-    )
+    columns = proxy_columns(proxies, names) if proxies else None
     begin = 0
     for part in chunks_of(graphs):
         rows = None if columns is None else columns[begin : begin + len(part)]
-        if rows is not None and len(rows) != len(part):
-            raise ConfigError(f"proxies: expected a number of each for every network, got {len(columns)}")  # type: ignore[arg-type]
-        yield part, rows
         begin += len(part)
+        if columns is not None and begin > len(columns):
+            raise ConfigError(f"proxies: expected a number of each for every network, got {len(columns)} numbers")
+        yield part, rows
+    if columns is not None and begin < len(columns):
+        raise ConfigError(f"proxies: expected a number of each for {begin} networks, got {len(columns)} numbers")
+
+
+def proxy_columns(proxies: Proxies, names: tuple[str, ...]) -> numpy.ndarray:
+    """Proxies side by side, (num_networks, num_proxies).
+
+    Raises:
+        ConfigError: what is not a column of finite numbers, or columns of different lengths.
+    """
+    columns = []
+    for name in names:
+        try:
+            column = numpy.asarray(proxies[name], float)
+        except (TypeError, ValueError):
+            column = numpy.array(numpy.nan)
+        if column.ndim != 1 or not numpy.isfinite(column).all():
+            raise ConfigError(f"proxy {name}: expected one finite number for each network, got others")
+        columns.append(column)
+    if len({len(column) for column in columns}) > 1:
+        raise ConfigError(f"proxies: expected columns of one length, got {', '.join(str(len(c)) for c in columns)}")
+    return numpy.stack(columns, axis=1)
 
 
 def _stacked(parts: Sequence[MemberInputs]) -> MemberInputs:

@@ -175,6 +175,7 @@ class GaussianProcess:
                 tensors[f"colours{len(colours)}.{name}"] for name in ("data", "indices", "indptr", "shape")
             )
             colours.append(scipy.sparse.csr_array((data, indices, indptr), shape=tuple(shape.tolist())))
+            colours[-1].check_format(full_check=True)  # the file may come from anywhere
         layout = Layout(len(colours), tensors["group"], tensors["share"])
         points = Points(tensors["columns"], colours)
         num_features = int(tensors["num_features"])

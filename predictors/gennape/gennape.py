@@ -14,7 +14,7 @@ import numpy
 from nasengine.errors import ConfigError
 from nasengine.graph import ComputationGraph
 from nasengine.protocols import Prediction, TaskState
-from predictors.gennape.few_shot import FewShot, FewShotConfig
+from predictors.gennape.few_shot import FewShot, FewShotConfig, proxy_columns
 from predictors.gennape.few_shot_storage import few_shot_from, few_shot_state
 from predictors.gennape.storage import ensemble_from, ensemble_state, read_state, save_state
 from predictors.gennape.zero_shot import ZeroShotEnsemble
@@ -59,8 +59,10 @@ class Gennape:
         """Take other networks as reference, without labels: a sample of the space that is searched.
 
         Raises:
-            ConfigError: fewer than two networks.
+            ConfigError: fewer than two networks, or a predictor that was fitted: what it learned refers to its pool.
         """
+        if self.few_shot is not None:
+            raise ConfigError("reference pool: expected a predictor without labels, since those of fit() name the pool")
         if len(pool) < 2:
             raise ConfigError(f"reference pool: expected at least 2 networks, got {len(pool)}")
         self.ensemble = self.ensemble.adapted(pool)
@@ -118,15 +120,16 @@ class Gennape:
         if len(graphs) < MIN_LABELS or values.shape != (len(graphs),) or not numpy.isfinite(values).all():
             raise ConfigError(
                 f"predictor: expected at least {MIN_LABELS} networks and one finite label for each, "
-                f"got {len(graphs)} networks and labels of shape {values.shape}; measure more networks"
+                f"got {len(graphs)} networks and {int(numpy.isfinite(values).sum())} finite labels"
             )
         if not numpy.ptp(values):
             raise ConfigError(f"predictor: expected labels that differ, got {values[0]} for all {len(values)} networks")
+        ensemble = self.ensemble if pool is None else self.ensemble.adapted(pool)
         known = FewShot.fit(
-            graphs, values, proxies, ensemble=self.ensemble, pool=pool, pool_proxies=pool_proxies,
+            graphs, values, proxies, ensemble=ensemble, pool=pool, pool_proxies=pool_proxies,
             config=config or FewShotConfig(), seed=seed,
         )  # fmt: skip
-        self.few_shot = known
+        self.ensemble, self.few_shot = ensemble, known
 
     def save(self, path: Path) -> None:
         """Write everything to one safetensors file."""
@@ -154,8 +157,8 @@ def _joined(mean: numpy.ndarray, proxies: Proxies) -> numpy.ndarray:
     """Sum of log ranks of the prediction and of each proxy (Lee and Ham, 2024, arXiv 2403.19232), as ranks again."""
     from scipy.stats import rankdata
 
-    columns = [mean, *(numpy.asarray(column, float) for column in proxies.values())]
-    if any(column.shape != mean.shape or numpy.isnan(column).any() for column in columns):
-        raise ConfigError(f"proxies: expected a number of each for every one of {len(mean)} networks")
+    columns = [mean, *proxy_columns(proxies, tuple(proxies)).T]
+    if len(columns[-1]) != len(mean):
+        raise ConfigError(f"proxies: expected a number of each for {len(mean)} networks, got {len(columns[-1])}")
     sums = numpy.sum([numpy.log(rankdata(column) / len(mean)) for column in columns], axis=0)
     return (rankdata(sums) - 0.5) / len(mean)

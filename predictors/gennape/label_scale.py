@@ -6,6 +6,8 @@ import numpy
 
 from nasengine.errors import ConfigError
 
+MAX_RANGE = 1e100
+
 
 @dataclass(frozen=True)
 class LabelScale:
@@ -30,14 +32,14 @@ class LabelScale:
         Raises:
             ConfigError: fewer than three targets, one that is not finite, or all equal.
         """
-        if targets.ndim != 1 or len(targets) < 3 or not numpy.isfinite(targets).all() or not numpy.ptp(targets):
+        if targets.ndim != 1 or len(targets) < 3 or not 0 < numpy.ptp(targets) < MAX_RANGE:
             raise ConfigError(
                 f"labels: expected at least 3 finite numbers that are not all equal, got {targets.shape} numbers "
                 f"of which {int(numpy.isfinite(targets).sum())} are finite"
             )
         best = float(targets.max())
         gap = best - float(numpy.median(targets))
-        limit = best + (0.5 * gap or 0.1 * float(numpy.ptp(targets)))
+        limit = best + max(0.5 * gap, 0.02 * float(numpy.ptp(targets)))
         logs = -numpy.log(limit - targets)
         return cls(limit, float(logs.mean()), float(logs.std()))
 

@@ -18,7 +18,7 @@ from nasengine.graph import ComputationGraph
 from nasengine.optimization import cosine, set_learning_rate
 from nasengine.optimization.state import load_optimizer, pack_optimizer
 from nasengine.protocols import TaskState, TrainingRecipe
-from nasengine.randomness import seeded_generator
+from nasengine.randomness import seed_of, seeded_generator
 from predictors.gennape.contrastive import contrastive_loss
 from predictors.gennape.encoder import EncoderConfig, GraphEncoder
 from predictors.gennape.message_plan import MessagePlan
@@ -110,7 +110,9 @@ class Pretraining:
         order = torch.randperm(len(self.pool.graphs), generator=seeded_generator(self.seed, "pretraining", step))
         batches = [found for found in order.split(self.config.batch_size) if len(found) > 1]
         self._model.train()
-        losses = torch.tensor([self._train_on(rows.numpy()) for rows in batches])
+        with torch.random.fork_rng(devices=[]):  # what is dropped depends on the seed and the step alone
+            torch.manual_seed(seed_of(self.seed, "encoder", step))
+            losses = torch.tensor([self._train_on(rows.numpy()) for rows in batches])
         if not bool(losses.isfinite().all()):
             raise TrainingError(f"pretraining, epoch {step}: expected finite losses; use a smaller learning rate")
         return {"loss": round(float(losses.mean()), 5)}

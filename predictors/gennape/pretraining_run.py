@@ -17,10 +17,13 @@ from predictors.gennape.building import unlabelled_graphs
 from predictors.gennape.encoder import EncoderConfig
 from predictors.gennape.ensemble_fitting import EnsembleConfig, Family, fit_ensemble
 from predictors.gennape.gennape import Gennape
+from predictors.gennape.head_members import HeadMember
+from predictors.gennape.pool_view import PoolView
 from predictors.gennape.pretraining import Pretraining, PretrainingConfig, UnlabelledPool
-from predictors.results_table import ResultsTable
+from predictors.gennape.zero_shot import ZeroShotEnsemble
 
 WEIGHTS, CARD = "predictor.safetensors", "predictor.json"
+ENTROPY_GRAPHS = 500
 
 
 class PretrainingSettings(BaseModel):
@@ -62,15 +65,14 @@ def run_pretraining(
     store: RunStore,
     settings: PretrainingSettings,
     spaces: Sequence[SearchSpace],
-    tables: Mapping[str, ResultsTable],
+    families: Mapping[str, Family],
     progress: Progress,
 ) -> dict[str, Any]:
     """Bring a run to its end; returns the card, which is written beside the weights.
 
     Raises:
-        ConfigError: a table that is too small.
+        TrainingError: a loss that is not finite.
     """
-    families = {name: Family(table.graphs, table.labels) for name, table in tables.items()}
     config = PretrainingConfig(
         epochs=settings.epochs,
         contrastive_weight=float(settings.contrastive),
@@ -93,13 +95,22 @@ def run_pretraining(
         "paper": "arXiv 2211.17226", "seed": settings.seed, "epochs": settings.epochs,
         "unlabelled": {"spaces": list(settings.spaces), "graphs_of_each": settings.graphs_of_space},
         "labels": {
-            name: {"table": Path(source[0]).name, "column": source[2], "networks": len(tables[name].graphs)}
+            name: {"table": Path(source[0]).name, "column": source[2], "networks": len(families[name].graphs)}
             for name, source in settings.labels.items()
         },
         "weights": dict(zip(ensemble.members, ensemble.weights.round(4).tolist(), strict=True)),
+        "fuzzy_clusters": _clusters(ensemble, pool),
         "left_out_kendall_tau": {name: round(value, 4) for name, value in ensemble.left_out.items()},
         "bytes": (store.folder / WEIGHTS).stat().st_size,
     }  # fmt: skip
     store.write(CARD, (json.dumps(card, indent=2) + "\n").encode())
     store.write_summary(card)
     return card
+
+
+def _clusters(ensemble: ZeroShotEnsemble, pool: UnlabelledPool) -> dict[str, float]:
+    """The fuzzifier that was chosen, and the mean entropy of memberships, from 0 (hard) to 1 (uniform)."""
+    found = [member.clusters for member in ensemble.members.values() if isinstance(member, HeadMember)]
+    clusters = next(entry for entry in found if entry is not None)
+    points = PoolView.of(pool.graphs[:: max(1, len(pool.graphs) // ENTROPY_GRAPHS)], ensemble.encoder).embeddings
+    return {"fuzzifier": clusters.fuzzifier, "entropy": round(clusters.entropy(points), 4)}

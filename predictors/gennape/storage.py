@@ -58,10 +58,9 @@ def read_state(path: Path) -> TaskState:
         raise ConfigError(
             f"predictor {path}: expected a safetensors file that 'nasengine predictor' wrote, got {fault}"
         ) from fault
-    if state.values.get("format") != FORMAT:
+    if not isinstance(state.values, dict) or state.values.get("format") != FORMAT:
         raise ConfigError(
-            f"predictor {path}: expected format {FORMAT}, got {state.values.get('format')!r}; "
-            "write it again with this version of nasengine"
+            f"predictor {path}: expected format {FORMAT}, got another; write it again with this version of nasengine"
         )
     return state
 
@@ -101,8 +100,10 @@ def ensemble_from(state: TaskState, where: str) -> ZeroShotEnsemble:
             for name, settings in state.values["members"]
         }
         weights = numpy.array(state.values["weights"], float)
-        if weights.shape != (len(members),):
+        if weights.shape != (len(members),) or not numpy.isfinite(weights).all():
             raise ValueError(f"{len(weights)} weights for {len(members)} members")
+        if state.values["weighting"] not in ("agreement", "equal") or int(state.values["pool_size"]) < 1:
+            raise ValueError("another weighting or size of the pool")
         ranks = [RankTransform(state.tensors[name].numpy()) for name in ("feature_ranks", "score_ranks")]
         return ZeroShotEnsemble(
             encoder.eval(), members, state.values["weighting"], weights, ranks[0], ranks[1],

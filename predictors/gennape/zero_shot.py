@@ -24,8 +24,6 @@ MIN_SPREAD = 0.05
 """Ranks by which members differ at least: that they agree does not mean that they are right."""
 
 
-MAX_STD = 0.5
-"""Ranks from 0 to 1 do not deviate more."""
 UNIFORM_STD = 12**-0.5
 """Standard deviation of a rank of which nothing is known."""
 
@@ -74,7 +72,8 @@ class ZeroShotEnsemble:
         combined = aligned @ self.weights
         ranks = RankTransform(self.score_ranks.quantiles[:, -1:]).apply(combined[:, None])[:, 0]
         unknown = UNIFORM_STD * novelty(view, self.feature_ranks)
-        return ranks, numpy.hypot(self.error * spread(aligned, self.weights), unknown).clip(max=MAX_STD)
+        disagreement = (self.error * spread(aligned, self.weights)).clip(max=UNIFORM_STD)
+        return ranks, numpy.hypot(disagreement, unknown)
 
     def adapted(self, pool: Sequence[ComputationGraph]) -> "ZeroShotEnsemble":
         """The same ensemble with another reference pool: networks of the space that is searched, without labels."""

@@ -113,9 +113,40 @@ def test_tables_that_cannot_be_learned_from(tmp_path, genotypes, labels, message
     assert not (tmp_path / "p.safetensors").exists()
 
 
+@pytest.mark.parametrize(("name", "content", "message"), [
+    ("mine.csv.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03garbage", "expected a table of comma-separated values"),
+    ("mine.csv", b"arch;accuracy\n00000000;0.9\n", "expected columns arch, accuracy"),
+    ("mine.csv", b"", "expected columns arch, accuracy"),
+    ("mine.csv", b"arch,accuracy\n", "expected rows, got none"),
+    ("mine.csv", b"\xef\xbb\xbfarch,accuracy\n00000000,0.9\n", "at least 10 networks"),  # as some programs write it
+])  # fmt: skip
+def test_files_that_are_no_tables(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    answer = call("predictor", "fit", tmp_path / name, "--space", "nasbench_macro", "--out", tmp_path / "p.safetensors")
+    assert answer.exit_code == 2
+    assert message in answer.stderr
+
+
+def test_a_family_that_is_too_small_leaves_nothing_behind(tmp_path):
+    table_of(tmp_path / "a.csv", *results(12))
+    labels = f"nasbench_macro={tmp_path / 'a.csv'}:arch:accuracy"
+    answer = call("predictor", "pretrain", "--labels", labels, "--out", tmp_path / "run")
+    assert answer.exit_code == 2
+    assert "at least 20 networks" in answer.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_are_all_equal_cannot_be_evaluated(tmp_path):
+    table_of(tmp_path / "same.csv", ["00000000", "11111111"], [0.9, 0.9])
+    answer = call("predictor", "evaluate", tmp_path / "same.csv", "--space", "nasbench_macro", "--json")
+    assert answer.exit_code == 2
+    assert "expected labels that differ" in answer.stderr
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (("score", "nothing.onnx"), "nothing.onnx"),
     (("score", CELL), "or --space for a genotype"),
+    (("score", CELL * 5), "or --space for a genotype"),
     (("score", "abc", "--space", "nasbench201"), "nasbench201 genotype"),
     (("score", CELL, "--space", "nasbench201", "--predictor", "missing.safetensors"), "missing.safetensors"),
     (("predictor", "fit", "missing.csv", "--out", "x.safetensors"), "missing.csv"),

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import numpy
 import pytest
@@ -107,8 +108,6 @@ def test_networks_unlike_all_others_have_a_larger_uncertainty(gennape):
 
 
 def _with_channels(config, channels):
-    from dataclasses import replace
-
     return replace(config, channels=channels)
 
 
@@ -134,7 +133,7 @@ def test_proxies_other_than_those_of_the_fit(gennape):
     gennape.fit(graphs, quality(graphs).tolist(), {"snip": numpy.arange(20.0)}, config=QUICK)
     with pytest.raises(ConfigError, match="proxies: expected snip, as the predictor was fitted with, got none"):
         gennape.predict(graphs)
-    with pytest.raises(ConfigError, match="a number of each for every network"):
+    with pytest.raises(ConfigError, match="got 1 numbers"):
         gennape.predict(graphs, {"snip": [1.0]})
 
 
@@ -151,7 +150,7 @@ def _broken(path, change):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (lambda values: values.update(format=99), "expected format 1, got 99"),
+    (lambda values: values.update(format=99), "expected format 1, got another"),
     (lambda values: values.pop("encoder"), "expected the parts of a GENNAPE predictor"),
     (lambda values: values["encoder"].update(width=3), "expected the parts of a GENNAPE predictor"),
     (lambda values: values["members"].append(["unknown", {}]), "expected the parts of a GENNAPE predictor"),
@@ -181,3 +180,34 @@ def test_files_that_are_no_predictor(tmp_path, content):
     (tmp_path / "x.safetensors").write_bytes(content)
     with pytest.raises(ConfigError, match="expected a safetensors file that 'nasengine predictor' wrote"):
         Gennape.load(tmp_path / "x.safetensors")
+
+
+def test_a_fitted_predictor_keeps_its_pool(gennape):
+    graphs = graphs_of(NASBENCH101, 20)
+    gennape.fit(graphs, quality(graphs).tolist(), config=QUICK)
+    with pytest.raises(ConfigError, match="expected a predictor without labels"):
+        gennape.adapt(graphs)
+
+
+@pytest.mark.parametrize(("proxies", "message"), [
+    ({"snip": [1.0] * 19}, "got 19 numbers"),
+    ({"snip": [1.0] * 21}, "got 21 numbers"),
+    ({"snip": [float("nan")] * 20}, "proxy snip: expected one finite number for each network"),
+    ({"snip": [1.0] * 20, "zen": [1.0] * 19}, "columns of one length, got 20, 19"),
+])  # fmt: skip
+def test_proxies_that_do_not_fit(gennape, proxies, message):
+    graphs = graphs_of(NASBENCH101, 20)
+    with pytest.raises(ConfigError, match=message):
+        gennape.fit(graphs, quality(graphs).tolist(), proxies, config=QUICK)
+
+
+def test_the_shipped_predictor_is_less_sure_of_what_it_does_not_know():
+    shipped = Gennape.load_pretrained()
+    known = graphs_of(NASBENCH_MACRO, 30)
+    unknown = []
+    for graph in known:
+        kinds = ["other" if operation.kind == "relu" else operation.kind for operation in graph.operations]
+        pairs = zip(graph.operations, kinds, strict=True)
+        operations = tuple(replace(operation, kind=kind) for operation, kind in pairs)
+        unknown.append(replace(graph, operations=operations))
+    assert (shipped.predict(unknown).std > shipped.predict(known).std).all()
