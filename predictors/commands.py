@@ -137,6 +137,9 @@ def pretrain(
     epochs: Annotated[int, typer.Option(help="Passes over them.")] = 12,
     contrastive: Annotated[bool, typer.Option(help="Contrastive loss on spectra.")] = True,
     auxiliary: Annotated[bool, typer.Option(help="Costs and path features as targets.")] = True,
+    proxy_graphs: Annotated[
+        int, typer.Option(help="Graphs of each space whose zero-cost proxies are measured as targets too (slow).")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="All randomness of the run comes from it.")] = 0,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run; its own settings count.")] = None,
     as_json: Json = False,
@@ -154,7 +157,7 @@ def pretrain(
         content: dict[str, Any] = {
             "spaces": spaces.split(",") if spaces else SPACES, "graphs_of_space": graphs, "epochs": epochs,
             "labels": dict(map(_source, labels or ())), "contrastive": contrastive, "auxiliary": auxiliary,
-            "seed": seed,
+            "proxy_graphs": proxy_graphs, "seed": seed,
         }  # fmt: skip
         settings = PretrainingSettings.read(content if resume is None else read_settings(resume))
         found = [registry.load("search space", name) for name in settings.spaces]

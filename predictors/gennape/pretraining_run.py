@@ -6,11 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasengine.errors import ConfigError
-from nasengine.pipeline.task import Progress, run_task
+from nasengine.graph import ComputationGraph
+from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.protocols import SearchSpace
 from nasengine.store import RunStore
 from predictors.gennape.building import unlabelled_graphs
@@ -20,6 +22,7 @@ from predictors.gennape.gennape import Gennape
 from predictors.gennape.head_members import HeadMember
 from predictors.gennape.pool_view import PoolView
 from predictors.gennape.pretraining import Pretraining, PretrainingConfig, UnlabelledPool
+from predictors.gennape.proxy_targets import NAMES, proxy_targets
 from predictors.gennape.zero_shot import ZeroShotEnsemble
 
 WEIGHTS, CARD = "predictor.safetensors", "predictor.json"
@@ -37,6 +40,7 @@ class PretrainingSettings(BaseModel):
     epochs: int = Field(ge=1, le=10_000)
     contrastive: bool = True
     auxiliary: bool = True
+    proxy_graphs: int = Field(default=0, ge=0)
     seed: int = 0
 
     @classmethod
@@ -78,7 +82,8 @@ def run_pretraining(
         contrastive_weight=float(settings.contrastive),
         auxiliary_weight=float(settings.auxiliary),
     )
-    pool = UnlabelledPool.of(unlabelled_graphs(spaces, settings.graphs_of_space, settings.seed))
+    graphs = unlabelled_graphs(spaces, settings.graphs_of_space, settings.seed)
+    pool = UnlabelledPool.of(graphs, _proxies(store, settings, graphs, progress))
     task = Pretraining(pool, EncoderConfig(), config, seed=settings.seed)
     run_task(task, "encoder", store, progress, seed=settings.seed)
     num_fits = 1 + (len(families) if len(families) > 1 else 0)
@@ -93,7 +98,10 @@ def run_pretraining(
     card = {
         "name": "GENNAPE", "nasengine": version("nasengine"), "torch": torch.__version__, "licence": "Apache-2.0",
         "paper": "arXiv 2211.17226", "seed": settings.seed, "epochs": settings.epochs,
-        "unlabelled": {"spaces": list(settings.spaces), "graphs_of_each": settings.graphs_of_space},
+        "unlabelled": {
+            "spaces": list(settings.spaces), "graphs_of_each": settings.graphs_of_space,
+            "with_proxies": settings.proxy_graphs,
+        },
         "labels": {
             name: {"table": Path(source[0]).name, "column": source[2], "networks": len(families[name].graphs)}
             for name, source in settings.labels.items()
@@ -106,6 +114,26 @@ def run_pretraining(
     store.write(CARD, (json.dumps(card, indent=2) + "\n").encode())
     store.write_summary(card)
     return card
+
+
+def _proxies(
+    store: RunStore, settings: PretrainingSettings, graphs: Sequence[ComputationGraph], progress: Progress
+) -> numpy.ndarray | None:
+    """Proxies of the first graphs of each space; a run that goes on does not measure them again."""
+    if not settings.proxy_graphs:
+        return None
+    rows = [row for row in range(len(graphs)) if row % settings.graphs_of_space < settings.proxy_graphs]
+
+    def work() -> dict[str, Any]:
+        progress.begin("proxies", len(rows), 0)
+        found = proxy_targets(
+            graphs, rows, seed=settings.seed, report=lambda done: progress.advance("proxies", done, {})
+        )
+        return {"ranks": [[None if numpy.isnan(value) else float(value) for value in found[row]] for row in rows]}
+
+    targets = numpy.full((len(graphs), len(NAMES)), numpy.nan)
+    targets[rows] = numpy.array(run_once("measured-proxies", {}, work, store, None)["ranks"], float)
+    return targets
 
 
 def _clusters(ensemble: ZeroShotEnsemble, pool: UnlabelledPool) -> dict[str, float]:

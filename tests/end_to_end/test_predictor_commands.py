@@ -167,13 +167,15 @@ def test_pretraining_writes_a_predictor_and_its_card_and_resumes(tmp_path):
         table_of(tmp_path / f"{name}.csv", *results(60, seed=seed))
     settings = (
         "--labels", f"nasbench_macro={tmp_path / 'a.csv'}:arch:accuracy", "--spaces", "nasbench_macro",
-        "--graphs", "12", "--epochs", "2",
+        "--graphs", "12", "--epochs", "2", "--proxy-graphs", "2",
     )  # fmt: skip
     answer = call("predictor", "pretrain", *settings, "--out", tmp_path / "run")
     assert answer.exit_code == 0, answer.output
     card = json.loads((tmp_path / "run" / "predictor.json").read_text())
     assert card["labels"]["nasbench_macro"] == {"table": "a.csv", "column": "accuracy", "networks": len(results(60)[0])}
     assert card["bytes"] == (tmp_path / "run" / "predictor.safetensors").stat().st_size
+    assert card["unlabelled"] == {"spaces": ["nasbench_macro"], "graphs_of_each": 12, "with_proxies": 2}
+    assert 0 < card["fuzzy_clusters"]["entropy"] < 1
     before = (tmp_path / "run" / "predictor.safetensors").read_bytes()
     assert call("predictor", "pretrain", "--resume", tmp_path / "run").exit_code == 0
     assert (tmp_path / "run" / "predictor.safetensors").read_bytes() == before
