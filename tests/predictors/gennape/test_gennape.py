@@ -22,7 +22,7 @@ from search_spaces.hiaml import HIAML
 from search_spaces.nasbench101 import NASBENCH101
 from search_spaces.nasbench_macro import NASBENCH_MACRO
 
-ALL = FewShotConfig()
+ALL = FewShotConfig(folds=2)
 QUICK = FewShotConfig(members=FAST, folds=3)
 
 

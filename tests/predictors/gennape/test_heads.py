@@ -56,7 +56,7 @@ def test_chances_are_means_over_the_references(data):
 def test_heads_learn_an_order(data, make):
     torch.manual_seed(0)
     head = make(6, 2)
-    settings = HeadTraining(noise=0.05, epochs=60, learning_rate=1e-2, batch_size=64)
+    settings = HeadTraining(noise=0.05, epochs=25, learning_rate=1e-2, batch_size=64)
     train_head(head, data.rows(torch.arange(250)), settings, seed=0)
     rest = data.rows(torch.arange(250, 300))
     found = head_scores(head, rest, data.rows(torch.arange(20)))
