@@ -15,6 +15,7 @@ from nasengine.errors import ConfigError
 from nasengine.graph import ComputationGraph, cost
 from nasengine.graph.shapes import KINDS
 from nasengine.protocols import Prediction
+from predictors.labels import checked_labels
 
 _KINDS = sorted(KINDS)
 _CONV_KERNELS = (1, 3, 5, 7)
@@ -46,12 +47,7 @@ class CostRegression:
         Raises:
             ConfigError: fewer than three graphs, or another number of targets, or a target that is not finite.
         """
-        values = numpy.asarray(targets, dtype=float)
-        if len(graphs) < 3 or values.shape != (len(graphs),) or not numpy.isfinite(values).all():
-            raise ConfigError(
-                f"predictor: expected at least 3 graphs and one finite target for each, got {len(graphs)} graphs "
-                f"and targets of shape {values.shape}"
-            )
+        values = checked_labels(graphs, targets, minimum=3)
         self._model.fit(_features(graphs), values)
         self._fitted = True
 

@@ -16,6 +16,7 @@ from nasengine.graph import ComputationGraph
 from nasengine.protocols import Prediction
 from predictors.graph_batch import GraphBatch
 from predictors.graph_features import graph_features
+from predictors.labels import checked_labels
 from predictors.surroundings import surroundings
 
 _LENGTHS = (0.5, 1.0, 2.0, 4.0)
@@ -60,12 +61,7 @@ class GraphGaussianProcess:
         Raises:
             ConfigError: fewer than three graphs, or another number of targets, or a target that is not finite.
         """
-        values = numpy.asarray(targets, dtype=float)
-        if len(graphs) < 3 or values.shape != (len(graphs),) or not numpy.isfinite(values).all():
-            raise ConfigError(
-                f"predictor: expected at least 3 graphs and one finite target for each, got {len(graphs)} graphs "
-                f"and targets of shape {values.shape}"
-            )
+        values = checked_labels(graphs, targets, minimum=3)
         warp = _Warp.of(values)
         blocks = self.features(graphs)
         scales = [_scale(block) for block in blocks]

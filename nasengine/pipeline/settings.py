@@ -1,13 +1,14 @@
 """Everything that a search depends on; it is the first line of the run's journal."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasengine.errors import ConfigError
 from nasengine.protocols import Precision, SearchScale
 
+Settings = TypeVar("Settings", bound=BaseModel)
 MAX_SPLITS = 6  # 64 leaves of two ways
 
 
@@ -67,16 +68,7 @@ class SearchSettings(BaseModel):
         Raises:
             ConfigError: lists everything that is wrong.
         """
-        try:
-            settings = cls(**content)
-        except (ValidationError, TypeError) as fault:
-            problems = fault.errors() if isinstance(fault, ValidationError) else []
-            faults = [
-                f"{where}, {'.'.join(map(str, entry['loc']))}: {entry['msg'][0].lower() + entry['msg'][1:]}, "
-                f"got {entry['input']!r}"
-                for entry in problems
-            ]
-            raise ConfigError(faults or [f"{where}: {fault}"]) from fault
+        settings = validated(cls, content, where)
         settings._check_combination()
         return settings
 
@@ -104,3 +96,21 @@ class SearchSettings(BaseModel):
         if self.learning_rate is not None:
             own["learning_rate"] = self.learning_rate
         return replace(scale, supernet=replace(scale.supernet, **own), final=replace(scale.final, **own))
+
+
+def validated(model: type[Settings], content: dict[str, Any], where: str) -> Settings:
+    """Settings of some kind, from values that come from outside.
+
+    Raises:
+        ConfigError: lists everything that is wrong, each behind ``where``.
+    """
+    try:
+        return model(**content)
+    except (ValidationError, TypeError) as fault:
+        problems = fault.errors() if isinstance(fault, ValidationError) else []
+        faults = [
+            f"{where}, {'.'.join(map(str, entry['loc']))}: {entry['msg'][0].lower() + entry['msg'][1:]}, "
+            f"got {entry['input']!r}"
+            for entry in problems
+        ]
+        raise ConfigError(faults or [f"{where}: {fault}"]) from fault

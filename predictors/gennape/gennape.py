@@ -18,6 +18,7 @@ from predictors.gennape.few_shot import FewShot, FewShotConfig, proxy_columns
 from predictors.gennape.few_shot_storage import few_shot_from, few_shot_state
 from predictors.gennape.storage import ensemble_from, ensemble_state, read_state, save_state
 from predictors.gennape.zero_shot import ZeroShotEnsemble
+from predictors.labels import checked_labels
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "gennape.safetensors"
 MIN_LABELS = 10
@@ -116,12 +117,7 @@ class Gennape:
             ConfigError: fewer than ``MIN_LABELS`` labels, labels that are not finite or are all equal, or proxies
                 that do not fit.
         """
-        values = numpy.asarray(targets, dtype=float)
-        if len(graphs) < MIN_LABELS or values.shape != (len(graphs),) or not numpy.isfinite(values).all():
-            raise ConfigError(
-                f"predictor: expected at least {MIN_LABELS} networks and one finite label for each, "
-                f"got {len(graphs)} networks and {int(numpy.isfinite(values).sum())} finite labels"
-            )
+        values = checked_labels(graphs, targets, MIN_LABELS)
         if not numpy.ptp(values):
             raise ConfigError(f"predictor: expected labels that differ, got {values[0]} for all {len(values)} networks")
         ensemble = self.ensemble if pool is None else self.ensemble.adapted(pool)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from nasengine.errors import ConfigError
 from nasengine.graph import ComputationGraph
+from nasengine.pipeline.settings import validated
 from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.protocols import SearchSpace
 from nasengine.store import RunStore
@@ -50,16 +51,7 @@ class PretrainingSettings(BaseModel):
         Raises:
             ConfigError: lists everything that is wrong.
         """
-        try:
-            settings = cls(**content)
-        except (ValidationError, TypeError) as fault:
-            problems = fault.errors() if isinstance(fault, ValidationError) else []
-            faults = [
-                f"nasengine predictor pretrain, {'.'.join(map(str, entry['loc']))}: "
-                f"{entry['msg'][0].lower() + entry['msg'][1:]}, got {entry['input']!r}"
-                for entry in problems
-            ]
-            raise ConfigError(faults or [f"nasengine predictor pretrain: {fault}"]) from fault
+        settings = validated(cls, content, "nasengine predictor pretrain")
         if not (settings.contrastive or settings.auxiliary):
             raise ConfigError("nasengine predictor pretrain: expected contrastive or auxiliary targets, got neither")
         return settings

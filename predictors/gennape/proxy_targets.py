@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy
 
-from nasengine.errors import NasEngineError
+from nasengine.errors import ConfigError, NasEngineError
 from nasengine.graph import ComputationGraph
 from nasengine.network import GraphNetwork
 from predictors.zero_cost import measure, random_batch
@@ -31,19 +31,24 @@ def proxy_targets(
         rows: which of them to measure.
         seed: of weights and images.
         report: is told how many were measured.
+
+    Raises:
+        ConfigError: none could be measured.
     """
     from scipy.stats import rankdata
 
-    values = numpy.full((len(graphs), len(NAMES)), numpy.nan)
+    values, last_fault = numpy.full((len(graphs), len(NAMES)), numpy.nan), None
     for done, row in enumerate(rows):
         shape = graphs[row].operations[graphs[row].input_indices[0]].output_shape
         batch = random_batch((shape[0], shape[1], shape[2]), NUM_CLASSES, BATCH_SIZE, seed)
         try:
             found = measure(GraphNetwork(graphs[row], seed), batch, NAMES, seed)
             values[row] = [found[name] for name in NAMES]
-        except NasEngineError:
-            pass  # stays unknown
+        except NasEngineError as fault:  # the row stays unknown, unless all do
+            last_fault = fault
         report(done)
+    if last_fault is not None and numpy.isnan(values).all():
+        raise ConfigError(f"proxies: expected networks that can be measured, got none; the last: {last_fault}")
     for column in values.T:
         known = ~numpy.isnan(column)
         column[known] = (rankdata(column[known]) - 0.5) / max(1, known.sum())

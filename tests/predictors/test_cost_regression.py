@@ -36,5 +36,5 @@ def test_messages():
     graph = NASBENCH201.to_graph(NASBENCH201.sample(random.Random(0)), NASBENCH201.defaults)
     with pytest.raises(ConfigError, match=r"expected fit\(\) before predict\(\)"):
         CostRegression().predict([graph])
-    with pytest.raises(ConfigError, match="expected at least 3 graphs and one finite target"):
+    with pytest.raises(ConfigError, match="expected at least 3 networks and one finite label"):
         CostRegression().fit([graph] * 3, [1.0, 2.0, float("nan")])

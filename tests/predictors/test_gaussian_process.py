@@ -103,5 +103,5 @@ def test_messages():
     (graph,) = some_graphs(1)
     with pytest.raises(ConfigError, match=r"expected fit\(\) before predict\(\)"):
         GraphGaussianProcess().predict([graph])
-    with pytest.raises(ConfigError, match="expected at least 3 graphs and one finite target"):
+    with pytest.raises(ConfigError, match="expected at least 3 networks and one finite label"):
         GraphGaussianProcess().fit([graph] * 3, [1.0, 2.0, float("nan")])

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 import networkx
 import numpy
@@ -12,6 +13,7 @@ from nasengine.errors import ConfigError
 from predictors.gennape.contrastive import contrastive_loss, soft_targets
 from predictors.gennape.encoder import EncoderConfig
 from predictors.gennape.pretraining import Pretraining, PretrainingConfig, UnlabelledPool
+from predictors.gennape.proxy_targets import proxy_targets
 from predictors.gennape.spectrum import laplacian_spectra
 from predictors.graph_batch import GraphBatch
 from search_spaces.darts import DARTS
@@ -97,3 +99,15 @@ def test_targets_that_were_not_measured_take_no_part():
 def test_without_any_loss():
     with pytest.raises(ConfigError, match="expected a contrastive or an auxiliary loss"):
         PretrainingConfig(contrastive_weight=0.0, auxiliary_weight=0.0)
+
+
+def test_proxies_of_networks_that_cannot_be_built():
+    (graph,) = graphs_of(NASBENCH_MACRO, 1)
+    operations = tuple(replace(operation, kind="other") if operation.kind == "relu" else operation
+                       for operation in graph.operations)  # fmt: skip
+    broken = replace(graph, operations=operations)
+    found = proxy_targets([broken, graph], [0, 1], seed=0)
+    assert numpy.isnan(found[0]).all()
+    assert not numpy.isnan(found[1]).any()
+    with pytest.raises(ConfigError, match="expected networks that can be measured, got none; the last: "):
+        proxy_targets([broken], [0], seed=0)
