@@ -5,23 +5,20 @@ torch and everything that needs it are imported inside the commands, so that ``n
 
 import sys
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmarks.commands import app as bench
-from nasengine.errors import ConfigError, DeviceError
+from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
 from nasengine.report.tables import describe_table, export_table, runs_table, search_table, spaces_table
 from predictors.commands import app as predictor
 from predictors.commands import score
 
 if TYPE_CHECKING:
-    from nasengine.data import ImageDataset
     from nasengine.pipeline import Search, SearchSettings
-    from nasengine.protocols import PoolPredictor
     from nasengine.report.progress import RunProgress
     from nasengine.store import RunStore
 
@@ -66,7 +63,7 @@ def search(
     strategy: Annotated[str, typer.Option(help="Proposes paths for sampled-paths.")] = "random",
     predictor: Annotated[
         str | None,
-        typer.Option(help="Ranks architectures before any training, such as gennape.", show_default="none"),
+        typer.Option(help="Ranks architectures before any training: gennape, or a file.", show_default="none"),
     ] = None,
     pool: Annotated[int, typer.Option(help="Architectures that the predictor ranks.")] = 400,
     splits: Annotated[
@@ -101,6 +98,7 @@ def search(
     """Search an architecture for your images, train it, test it and export it to ONNX."""
 
     def work() -> dict[str, Any]:
+        from nasengine.assembly import absolute, assemble, device_of, settings_of
         from nasengine.pipeline import SearchSettings
         from nasengine.report.progress import make_progress
         from nasengine.store import RunStore
@@ -108,15 +106,16 @@ def search(
         progress = make_progress()
         if resume is not None:
             _refuse_others(context)
-            settings = _settings_of(resume)
-            run = _assemble(settings, progress)
+            settings = settings_of(resume)
+            run = assemble(settings, progress)
             store = RunStore.open(resume)
         else:
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
             content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
-            content |= {"data": _absolute(data), "selection": chosen, "device": _device(device), "threads": _threads()}
+            content |= {"data": absolute(data), "predictor": absolute(predictor), "selection": chosen}
+            content |= {"device": device_of(device), "threads": _threads()}
             settings = SearchSettings.read(content, "nasengine search")
-            run = _assemble(settings, progress)
+            run = assemble(settings, progress)
             folder = out or _new_folder(settings)
             store = RunStore.create(folder, settings.model_dump())
         return _run(run, store, progress)
@@ -202,10 +201,11 @@ def export(
     """Export the winner of a run to ONNX again, and check the file on test images."""
 
     def work() -> dict[str, Any]:
+        from nasengine.assembly import assemble, settings_of
         from nasengine.report.progress import make_progress
         from nasengine.store import RunStore
 
-        search = _assemble(_settings_of(run), make_progress())
+        search = assemble(settings_of(run), make_progress())
         store = RunStore.open(run)
         try:
             network = search.trained_winner(store)
@@ -242,44 +242,6 @@ def runs(
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
-def _assemble(settings: "SearchSettings", progress: "RunProgress") -> "Search":
-    """Find all parts by name; nothing is written before all of them are there."""
-    from nasengine import registry
-    from nasengine.data import load_dataset
-    from nasengine.pipeline import Parts, Search
-    from nasengine.protocols import SupernetSpace
-
-    space = registry.load("search space", settings.space)
-    if not isinstance(space, SupernetSpace):
-        raise ConfigError(f"search space {settings.space!r}: expected one that states a supergraph, to be searched")
-    _device(settings.device)
-    named = {name: partial(_load_named, name) for name in registry.names("dataset")}
-    parts = Parts(
-        space=space,
-        dataset=load_dataset(settings.data, named),
-        exporter=registry.load("exporter", "onnx"),
-        make_strategy=registry.load("strategy", settings.strategy),
-        predictor=_predictor(settings.predictor),
-    )
-    return Search(settings, parts, progress)
-
-
-def _predictor(name: str | None) -> "PoolPredictor | None":
-    from nasengine import registry
-    from nasengine.protocols import PoolPredictor
-
-    found = None if name is None else registry.load("predictor", name)()
-    if found is not None and not isinstance(found, PoolPredictor):
-        raise ConfigError(f"--predictor {name}: expected one that predicts before it is fitted, such as gennape")
-    return found
-
-
-def _load_named(name: str) -> "ImageDataset":
-    from nasengine import registry
-
-    return registry.load("dataset", name)()
-
-
 def _run(search: "Search", store: "RunStore", progress: "RunProgress") -> dict[str, Any]:
     from nasengine.report.run_picture import draw_run
 
@@ -297,13 +259,6 @@ def _run(search: "Search", store: "RunStore", progress: "RunProgress") -> dict[s
         store.close()
 
 
-def _settings_of(run: Path) -> "SearchSettings":
-    from nasengine.pipeline import SearchSettings
-    from nasengine.store.run_store import read_settings
-
-    return SearchSettings.read(read_settings(run), f"run folder {run}, settings")
-
-
 def _refuse_others(context: typer.Context) -> None:
     """A resumed run has its settings already; others beside --resume would be ignored without a word."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
@@ -316,31 +271,10 @@ def _refuse_others(context: typer.Context) -> None:
         )
 
 
-def _absolute(data: str) -> str:
-    """Paths are stored so that a run can be resumed from anywhere."""
-    from nasengine import registry
-
-    try:
-        is_path = data not in registry.names("dataset") and Path(data).exists()
-    except OSError:
-        is_path = False
-    return str(Path(data).resolve()) if is_path else data
-
-
 def _new_folder(settings: "SearchSettings") -> Path:
     data = Path(settings.data.replace(":", "-")).name or "data"
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     return RUNS_FOLDER / f"{settings.space}-{data}-{settings.budget}-{stamp}"
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device: expected auto, cpu or cuda, got {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("--device cuda: expected a GPU that torch can use, got none; use --device cpu or auto")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _threads() -> int:

@@ -201,8 +201,13 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class PoolPredictor(Predictor, Protocol):
-    """Predicts before it is fitted: ranks, from 0 to 1, in a pool of networks without labels that ``adapt`` names."""
+    """Predicts before it is fitted: ranks, from 0 to 1, in a pool of networks without labels that ``adapt`` names.
 
+    One that was fitted (``is_fitted``) to labels of the space predicts these, and needs no pool.
+    """
+
+    @property
+    def is_fitted(self) -> bool: ...
     def adapt(self, pool: Sequence[ComputationGraph]) -> None: ...
 
 
@@ -295,7 +300,8 @@ class Task(Protocol):
     """Long work in steps that can be interrupted between any two of them.
 
     Running steps ``k`` to the end from ``state()`` as it was after step ``k - 1`` gives the same result, bit for bit,
-    as an undisturbed run: all randomness of a step comes from the seed and the step's number.
+    as an undisturbed run: all randomness of a step comes from the seed and the step's number. ``num_steps`` may fall
+    while the task runs, where it finds that it needs fewer.
     """
 
     @property

@@ -12,6 +12,7 @@ from nasengine.errors import ConfigError, UnknownNameError
 GROUPS = {
     "search space": "nasengine.search_spaces",
     "predictor": "nasengine.predictors",
+    "predictor file": "nasengine.predictor_files",  # readers, by the suffix of what they read
     "strategy": "nasengine.strategies",
     "exporter": "nasengine.exporters",
     "dataset": "nasengine.datasets",

@@ -49,7 +49,7 @@ def score(
 
         found = _load(predictor)
         graphs = [_reader(space, Path())(text) for text in networks]
-        pool = _random_graphs(space, compare_with) if space is not None and found.few_shot is None else None
+        pool = _random_graphs(space, compare_with) if space is not None and not found.is_fitted else None
         return score_networks(found, networks, graphs, pool=pool, space=space)
 
     def show(content: dict[str, Any]) -> None:
@@ -75,20 +75,24 @@ def fit(
     """Turn some of your own results into a predictor for their space."""
 
     def work() -> dict[str, Any]:
-        _refuse_existing(out)
+        from nasengine.report.progress import make_progress
+        from predictors.fitting import fit_predictor, refuse_existing
+
+        refuse_existing(out)
         columns = _columns(network, label, proxies)
         found, known = _load(predictor), _read(table, columns, space)
-        found.fit(known.graphs, known.labels.tolist(), known.proxies or None, pool=_pool(known, space), seed=seed)
-        found.save(out)
-        assert found.few_shot is not None
-        stack = found.few_shot.stack
-        return {
-            "predictor": str(out),
-            "labels": len(known.labels),
-            "weights": dict(zip(stack.members, stack.weights.round(3).tolist(), strict=True)),
-            "out_of_fold_kendall_tau": stack.out_of_fold_tau,
-            "bytes": out.stat().st_size,
-        }
+        progress = make_progress()
+        try:
+            progress.start()
+            return fit_predictor(
+                found, known, out, pool=_pool(known, space), seed=seed, progress=progress,
+                source={
+                    "table": table.name, "network": network, "label": label, "space": space,
+                    "begun_with": "the shipped predictor" if predictor is None else predictor.name,
+                },
+            )  # fmt: skip
+        finally:
+            progress.stop()
 
     finish(work, lambda content: print_table(("", "predictor"), [
         ("file", content["predictor"]), ("labels", str(content["labels"])),
@@ -114,7 +118,7 @@ def evaluate(
 
         columns = _columns(network, label, proxies)
         found, known = _load(predictor), _read(table, columns, space)
-        if found.few_shot is None:
+        if not found.is_fitted:
             found.adapt(known.graphs)
         return evaluate_predictor(found, known)
 
@@ -261,8 +265,3 @@ def _source(text: str) -> tuple[str, tuple[str, str, str]]:
     if not equals or len(parts) != 3 or not all(parts):
         raise ConfigError(f"--labels: expected SPACE=FILE:NETWORK_COLUMN:LABEL_COLUMN, got {text!r}")
     return space, (str(Path(parts[0]).resolve()), parts[1], parts[2])
-
-
-def _refuse_existing(path: Path) -> None:
-    if path.exists():
-        raise ConfigError(f"--out {path}: expected a new file, got one that is there; remove it or name another")

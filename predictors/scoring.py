@@ -44,7 +44,7 @@ def score_networks(
             "rank": 1 + int((known > mean).sum()), "macs": total.macs, "num_parameters": total.num_parameters,
             "warnings": _warnings(graph),
         })  # fmt: skip
-    unit = "label" if predictor.few_shot is not None else "score, 0 to 1"
+    unit = "label" if predictor.is_fitted else "score, 0 to 1"
     return {"unit": unit, "among": among, "num_known": len(known), "networks": rows}
 
 
@@ -76,7 +76,7 @@ def evaluate_predictor(predictor: Gennape, known: ResultsTable) -> dict[str, Any
         raise ConfigError(f"evaluation: expected labels that differ, got {len(known.labels)} networks with one label")
     found = predictor.predict(known.graphs, known.proxies or None)
     truth = known.labels
-    if predictor.few_shot is None:
+    if not predictor.is_fitted:
         truth = (rankdata(truth) - 0.5) / len(truth)
     inside = numpy.abs(found.mean - truth) <= NORMAL_90 * found.std
     return {

@@ -18,7 +18,7 @@ MAX_MUTATIONS = 3
 
 @dataclass(frozen=True)
 class Predicted:
-    """An architecture and its predicted rank in the pool, from 0 to 1, with its standard deviation."""
+    """An architecture and its predicted rank in the pool, from 0 to 1, or label, with its standard deviation."""
 
     architecture: Architecture
     mean: float
@@ -39,7 +39,7 @@ def rank_pool(
     Args:
         space: where architectures come from.
         config: size of their networks.
-        predictor: is told the pool as its reference.
+        predictor: is told the pool as its reference, unless it knows labels of the space.
         proposals: architectures whose neighbours join the pool, and which are predicted too.
         pool_size: architectures of the pool, at most: half of them random, half neighbours of the proposals.
         seed: of the pool.
@@ -48,7 +48,8 @@ def rank_pool(
     strangers = [space.sample(rng) for _ in range(pool_size - pool_size // 2)]
     neighbours = [_neighbour(space, rng.choice(proposals), rng) for _ in range(pool_size // 2)] if proposals else []
     reference = [space.to_graph(architecture, config) for architecture in dict.fromkeys(strangers)]
-    predictor.adapt(reference)
+    if not predictor.is_fitted:
+        predictor.adapt(reference)
     every = list(dict.fromkeys([*proposals, *strangers, *neighbours]))
     found = predictor.predict([space.to_graph(architecture, config) for architecture in every])
     ranked = [

@@ -32,12 +32,12 @@ def run_task(task: Task, name: str, store: RunStore, progress: Progress, *, seed
         seed: of the run.
     """
     last = store.last("step", task=name)
-    first = 0
+    step = 0
     if last is not None:
         task.load_state(unpack(store.artifacts.get(last["state"])))
-        first = last["step"] + 1
-    progress.begin(name, task.num_steps, first)
-    for step in range(first, task.num_steps):
+        step = last["step"] + 1
+    progress.begin(name, task.num_steps, step)
+    while step < task.num_steps:
         begin = time.perf_counter()
         # Noise operations draw from torch's own generator: what they draw depends on the step alone as well.
         torch.manual_seed(seed_of(seed, name, step))
@@ -51,6 +51,7 @@ def run_task(task: Task, name: str, store: RunStore, progress: Progress, *, seed
         seconds = round(time.perf_counter() - begin, 4)
         store.checkpoint(name, step, pack(task.state()), metrics, seconds)
         progress.advance(name, step, metrics)
+        step += 1
 
 
 def run_once(

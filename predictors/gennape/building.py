@@ -34,8 +34,10 @@ def pretrained_encoder(
 ) -> GraphEncoder:
     """Pretrain an encoder in one go; ``nasengine predictor pretrain`` does it in steps that can be interrupted."""
     task = Pretraining(UnlabelledPool.of(graphs), encoder or EncoderConfig(), config or PretrainingConfig(), seed=seed)
-    for step in range(task.num_steps):
+    step = 0
+    while step < task.num_steps:
         report(f"epoch {step + 1} of {task.num_steps}: loss {task.run_step(step)['loss']}")
+        step += 1
     return task.finished_encoder()
 
 

@@ -49,6 +49,11 @@ class FewShotConfig:
     rounds: int = 3
     use_zero_shot: bool = True
 
+    @property
+    def num_fits(self) -> int:
+        """How often members are fitted: once for each fold, and once on all labels."""
+        return (self.folds + 1) * len(self.members)
+
 
 @dataclass(frozen=True, eq=False)
 class FewShot:
@@ -82,6 +87,7 @@ class FewShot:
         pool_proxies: Proxies | None,
         config: FewShotConfig,
         seed: int,
+        report: Callable[[], None],
     ) -> "FewShot":
         """Fit members on labels; inputs are ranked in the pool, or among the labelled networks where there is none."""
         names = tuple(proxies or ())
@@ -99,7 +105,7 @@ class FewShot:
             reference = _stacked([look(part, rows) for part, rows in _chunks(pool, pool_proxies, names)])
         ranks = InputRanks.fit(reference)
         stack = Stack({name: _maker(name, ensemble) for name in config.members}, config.weighting, config.folds)
-        stack.fit(ranks.apply(labelled), values, seed)
+        stack.fit(ranks.apply(labelled), values, seed, report)
         return cls(config, vocabulary, ranks, stack, names, numpy.sort(values))
 
     def predict(

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy
 
-FUZZIFIERS = (1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5)
-"""What is tried, from nearly hard to nearly uniform."""
+SOFTEST, HARDEST = 2.0, 0.02
+"""Range of ``fuzzifier - 1``: nearly uniform to nearly hard."""
 WANTED_ENTROPY = 0.5
 """Mean entropy of memberships as a share of the largest possible: halfway between hard and uniform."""
+TOLERANCE = 0.01
+MAX_FITS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +43,21 @@ class FuzzyClusters:
     def of_wanted_entropy(
         cls, points: numpy.ndarray, num_clusters: int, seed: int = 0, wanted: float = WANTED_ENTROPY
     ) -> "FuzzyClusters":
-        """Fit with each of ``FUZZIFIERS`` and keep the one whose memberships have nearest to the wanted entropy."""
-        fitted = [cls.fit(points, num_clusters, fuzzifier, seed) for fuzzifier in FUZZIFIERS]
-        return min(fitted, key=lambda found: abs(found.entropy(points) - wanted))
+        """Bisect the fuzzifier until memberships have the wanted entropy, to ``TOLERANCE``; keep the nearest.
+
+        Entropy grows with the fuzzifier, but for jumps where the centres settle elsewhere.
+        """
+        low, high = HARDEST, SOFTEST
+        fitted: list[tuple[float, FuzzyClusters]] = []
+        for _ in range(MAX_FITS):
+            middle = (low * high) ** 0.5
+            found = cls.fit(points, num_clusters, 1 + middle, seed)
+            excess = found.entropy(points) - wanted
+            fitted.append((abs(excess), found))
+            if abs(excess) <= TOLERANCE:
+                break
+            low, high = (low, middle) if excess > 0 else (middle, high)
+        return min(fitted, key=lambda pair: pair[0])[1]
 
     def memberships(self, points: numpy.ndarray) -> numpy.ndarray:
         """How much each point belongs to each cluster, (num_points, num_clusters); rows sum to 1.

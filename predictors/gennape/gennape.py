@@ -6,7 +6,7 @@ networks of spaces of which nothing was measured (zero-shot). With some labels o
 of them take over.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy
@@ -56,6 +56,11 @@ class Gennape:
         """The predictor that ships with nasengine; its card says which labels it saw."""
         return cls.load(SHIPPED)
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it knows labels of a space, by ``fit``."""
+        return self.few_shot is not None
+
     def adapt(self, pool: Sequence[ComputationGraph]) -> None:
         """Take other networks as reference, without labels: a sample of the space that is searched.
 
@@ -101,6 +106,7 @@ class Gennape:
         pool_proxies: Proxies | None = None,
         config: FewShotConfig | None = None,
         seed: int = 0,
+        report: Callable[[], None] = lambda: None,
     ) -> None:
         """Learn from labels of one space; what was learned before is replaced.
 
@@ -112,6 +118,7 @@ class Gennape:
             pool_proxies: their proxies, where there are any.
             config: which members, and how they are weighted.
             seed: of folds and members.
+            report: is called after each fit of a member, ``FewShotConfig.num_fits`` times.
 
         Raises:
             ConfigError: fewer than ``MIN_LABELS`` labels, labels that are not finite or are all equal, or proxies
@@ -123,7 +130,7 @@ class Gennape:
         ensemble = self.ensemble if pool is None else self.ensemble.adapted(pool)
         known = FewShot.fit(
             graphs, values, proxies, ensemble=ensemble, pool=pool, pool_proxies=pool_proxies,
-            config=config or FewShotConfig(), seed=seed,
+            config=config or FewShotConfig(), seed=seed, report=report,
         )  # fmt: skip
         self.ensemble, self.few_shot = ensemble, known
 

@@ -5,6 +5,7 @@ alone would put networks of other operations together, so an auxiliary head lear
 network without training it: its costs and path features, and zero-cost proxies where they were measured.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ from predictors.predictor_batch import predictor_batch, predictor_features
 
 CHUNK = 500
 STANDARDISATION_GRAPHS = 2000
+MIN_GRAPHS = 4
+"""Two to learn from and two to tell when to stop, since the contrastive loss compares graphs."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class PretrainingConfig:
         learning_rate: of Adam, decaying by half a cosine.
         projection_size: of the vectors that are compared.
         contrastive_weight, auxiliary_weight: of the two losses; 0 leaves one out.
+        held_out: share of the graphs that is not learned from, but tells when to stop.
+        patience: epochs without a lower loss on these before pretraining stops.
     """
 
     epochs: int = 12
@@ -48,6 +53,8 @@ class PretrainingConfig:
     projection_size: int = 64
     contrastive_weight: float = 1.0
     auxiliary_weight: float = 1.0
+    held_out: float = 0.05
+    patience: int = 5
 
     def __post_init__(self) -> None:
         if self.contrastive_weight == self.auxiliary_weight == 0:
@@ -83,7 +90,10 @@ class UnlabelledPool:
 
 
 class Pretraining:
-    """Implements the Task protocol: a step is an epoch."""
+    """Implements the Task protocol: a step is an epoch.
+
+    The encoder is the one of the epoch with the lowest loss on graphs that are held out.
+    """
 
     def __init__(self, pool: UnlabelledPool, encoder: EncoderConfig, config: PretrainingConfig, *, seed: int) -> None:
         self.pool, self.config, self.seed = pool, config, seed
@@ -98,31 +108,51 @@ class Pretraining:
         )
         self._optimizer = torch.optim.Adam(self._model.parameters(), lr=config.learning_rate)
         self._recipe = TrainingRecipe(config.epochs, config.batch_size, config.learning_rate, 0.0)
+        order = torch.randperm(len(pool.graphs), generator=seeded_generator(seed, "held out"))
+        count = max(2, round(config.held_out * len(order)))
+        self._held_out, self._rows = order[:count], order[count:]
+        if len(self._rows) < 2:
+            raise ConfigError(f"pretraining: expected at least {MIN_GRAPHS} graphs, got {len(pool.graphs)}")
+        self._best = _Best(self.encoder)
+        self._stopped_after: int | None = None
 
     @property
     def num_steps(self) -> int:
-        """Epochs."""
-        return self.config.epochs
+        """Epochs; fewer once it is known that no more are needed."""
+        return self._stopped_after or self.config.epochs
 
     def run_step(self, step: int) -> dict[str, Any]:
         """One epoch."""
         set_learning_rate(self._optimizer, cosine(self._recipe, step))
-        order = torch.randperm(len(self.pool.graphs), generator=seeded_generator(self.seed, "pretraining", step))
-        batches = [found for found in order.split(self.config.batch_size) if len(found) > 1]
+        order = torch.randperm(len(self._rows), generator=seeded_generator(self.seed, "pretraining", step))
         self._model.train()
         with torch.random.fork_rng(devices=[]):  # what is dropped depends on the seed and the step alone
             torch.manual_seed(seed_of(self.seed, "encoder", step))
-            losses = torch.tensor([self._train_on(rows.numpy()) for rows in batches])
-        if not bool(losses.isfinite().all()):
+            losses = torch.tensor([self._train_on(rows) for rows in self._batches(self._rows[order])])
+        held_out = self._held_out_loss()
+        if not (bool(losses.isfinite().all()) and math.isfinite(held_out)):
             raise TrainingError(f"pretraining, epoch {step}: expected finite losses; use a smaller learning rate")
-        return {"loss": round(float(losses.mean()), 5)}
+        self._best.see(held_out, self.encoder)
+        if self._best.waited >= self.config.patience:
+            self._stopped_after = step + 1
+        return {"loss": round(float(losses.mean()), 5), "held_out_loss": round(held_out, 5)}
+
+    def _batches(self, rows: Tensor) -> list[numpy.ndarray]:
+        return [found.numpy() for found in rows.split(self.config.batch_size) if len(found) > 1]
+
+    def _held_out_loss(self) -> float:
+        """Mean loss of graphs that are not learned from; the same parts of them are dropped after every epoch."""
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(self.seed, "held out"))
+            losses = [float(self._loss(self._plan(rows), rows)) for rows in self._batches(self._held_out)]
+        return sum(losses) / len(losses)
+
+    def _plan(self, rows: numpy.ndarray) -> MessagePlan:
+        batch = predictor_batch([self.pool.graphs[row] for row in rows])
+        return MessagePlan.of(batch, self.encoder.config.rounds, backward=self.encoder.config.backward)
 
     def _train_on(self, rows: numpy.ndarray) -> float:
-        graphs = [self.pool.graphs[row] for row in rows]
-        plan = MessagePlan.of(
-            predictor_batch(graphs), self.encoder.config.rounds, backward=self.encoder.config.backward
-        )
-        loss = self._loss(plan, rows)
+        loss = self._loss(self._plan(rows), rows)
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
@@ -143,7 +173,8 @@ class Pretraining:
         return loss
 
     def finished_encoder(self) -> GraphEncoder:
-        """The encoder, with embeddings standardised over some of the graphs."""
+        """The best encoder, with embeddings standardised over some of the graphs."""
+        self.encoder.load_state_dict(self._best.weights)
         rows = torch.randperm(len(self.pool.graphs), generator=seeded_generator(self.seed, "standardisation"))
         chosen = [self.pool.graphs[int(row)] for row in rows[:STANDARDISATION_GRAPHS]]
         parts = [
@@ -154,16 +185,43 @@ class Pretraining:
         return self.encoder.eval()
 
     def state(self) -> TaskState:
-        """Weights and momenta."""
+        """Weights, momenta, and the best encoder so far."""
         tensors = {f"model.{name}": value.clone() for name, value in self._model.state_dict().items()}
-        return TaskState(tensors | pack_optimizer(self._optimizer, "optimizer"))
+        tensors |= {f"best.{name}": value for name, value in self._best.weights.items()}
+        values = {"best": self._best.loss, "waited": self._best.waited, "stopped_after": self._stopped_after}
+        return TaskState(tensors | pack_optimizer(self._optimizer, "optimizer"), values)
 
     def load_state(self, state: TaskState) -> None:
         """Go on from a state."""
-        self._model.load_state_dict(
-            {name.removeprefix("model."): value for name, value in state.tensors.items() if name.startswith("model.")}
-        )
+        self._model.load_state_dict(_part(state, "model."))
         load_optimizer(self._optimizer, state.tensors, "optimizer")
+        self._best.weights = _part(state, "best.")
+        self._best.loss, self._best.waited = state.values["best"], state.values["waited"]
+        self._stopped_after = state.values["stopped_after"]
+
+
+class _Best:
+    """The weights with the lowest loss so far, and for how many epochs there have been none better."""
+
+    def __init__(self, encoder: GraphEncoder) -> None:
+        self.weights = _copy(encoder)
+        self.loss: float | None = None
+        self.waited = 0
+
+    def see(self, loss: float, encoder: GraphEncoder) -> None:
+        """Take an epoch's loss into account."""
+        self.waited += 1
+        if self.loss is None or loss < self.loss:
+            self.weights, self.loss, self.waited = _copy(encoder), loss, 0
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def _part(state: TaskState, prefix: str) -> dict[str, Tensor]:
+    """Tensors whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.tensors.items() if name.startswith(prefix)}
 
 
 def embed(encoder: GraphEncoder, batch: GraphBatch) -> numpy.ndarray:

@@ -22,7 +22,7 @@ from predictors.gennape.ensemble_fitting import EnsembleConfig, Family, fit_ense
 from predictors.gennape.gennape import Gennape
 from predictors.gennape.head_members import HeadMember
 from predictors.gennape.pool_view import PoolView
-from predictors.gennape.pretraining import Pretraining, PretrainingConfig, UnlabelledPool
+from predictors.gennape.pretraining import MIN_GRAPHS, Pretraining, PretrainingConfig, UnlabelledPool
 from predictors.gennape.proxy_targets import NAMES, proxy_targets
 from predictors.gennape.zero_shot import ZeroShotEnsemble
 
@@ -36,7 +36,7 @@ class PretrainingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     spaces: tuple[str, ...] = Field(min_length=1)
-    graphs_of_space: int = Field(ge=2, le=100_000)
+    graphs_of_space: int = Field(ge=MIN_GRAPHS, le=100_000)
     labels: dict[str, tuple[str, str, str]] = Field(min_length=1)
     epochs: int = Field(ge=1, le=10_000)
     contrastive: bool = True
@@ -89,7 +89,7 @@ def run_pretraining(
     predictor.save(store.folder / WEIGHTS)
     card = {
         "name": "GENNAPE", "nasengine": version("nasengine"), "torch": torch.__version__, "licence": "Apache-2.0",
-        "paper": "arXiv 2211.17226", "seed": settings.seed, "epochs": settings.epochs,
+        "paper": "arXiv 2211.17226", "seed": settings.seed, "epochs": task.num_steps,
         "unlabelled": {
             "spaces": list(settings.spaces), "graphs_of_each": settings.graphs_of_space,
             "with_proxies": settings.proxy_graphs,

@@ -38,7 +38,13 @@ class OutOfFold:
 
 
 def out_of_fold(
-    makers: Mapping[str, Callable[[], Member]], inputs: MemberInputs, targets: numpy.ndarray, *, seed: int, folds: int
+    makers: Mapping[str, Callable[[], Member]],
+    inputs: MemberInputs,
+    targets: numpy.ndarray,
+    *,
+    seed: int,
+    folds: int,
+    report: Callable[[], None] = lambda: None,
 ) -> OutOfFold:
     """Fit every member once for each fold on the rest of the networks, and let it predict the fold."""
     order = numpy.random.default_rng(seed_of("folds", seed)).permutation(len(targets))
@@ -51,6 +57,7 @@ def out_of_fold(
             member.fit(inputs[rest], targets[rest], seed)
             means[place, held], std = member.predict(inputs[held])
             stds[place, held] = numpy.nan if std is None else std
+            report()
     return OutOfFold(means, stds)
 
 
@@ -98,8 +105,14 @@ class Stack:
         self.out_of_fold_tau = 0.0
         self.scale: LabelScale | None = None
 
-    def fit(self, inputs: MemberInputs, accuracies: numpy.ndarray, seed: int) -> None:
-        """Fit all members, then weigh them; the inputs are ranks, see ``InputRanks``.
+    def fit(
+        self,
+        inputs: MemberInputs,
+        accuracies: numpy.ndarray,
+        seed: int,
+        report: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Fit all members, then weigh them; the inputs are ranks, see ``InputRanks``. ``report`` is called each time.
 
         Raises:
             ConfigError: another number of labels than of networks, or labels that cannot be ranked.
@@ -108,10 +121,11 @@ class Stack:
             raise ConfigError(f"labels: expected one for each of {len(inputs)} networks, got {len(accuracies)}")
         self.scale = LabelScale.fit(accuracies)
         targets = self.scale.apply(accuracies)
-        found = out_of_fold(self._makers, inputs, targets, seed=seed, folds=self._folds)
+        found = out_of_fold(self._makers, inputs, targets, seed=seed, folds=self._folds, report=report)
         self.members = {name: make() for name, make in self._makers.items()}
         for member in self.members.values():
             member.fit(inputs, targets, seed)
+            report()
         self.weights = self._weights(found, inputs, targets)
         mean, std = combined(found.means, found.stds, self.weights)
         self.std_factor = scale_for_coverage(targets - mean, std)

@@ -10,7 +10,10 @@ from torch import nn
 from typer.testing import CliRunner
 
 from cli import app
+from nasengine.assembly import load_predictor
+from nasengine.errors import ConfigError
 from nasengine.graph import cost
+from nasengine.pipeline.prediction import rank_pool
 from search_spaces.nasbench_macro import NASBENCH_MACRO
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
@@ -83,6 +86,33 @@ def test_a_predictor_of_ones_own_results(fitted, tmp_path):
     assert content["mean_absolute_error"] < 0.05
     scored = json.loads(call("score", "22222222", "--space", "nasbench_macro", "--predictor", fitted, "--json").stdout)
     assert scored["networks"][0]["rank"] <= 4
+
+
+def test_a_predictor_that_was_fitted_has_a_card(fitted):
+    card = json.loads(fitted.with_suffix(".json").read_text())
+    assert card["labels"] == len(results(40)[0])
+    assert card["source"] == {
+        "table": "mine.csv", "network": "arch", "label": "accuracy", "space": "nasbench_macro",
+        "begun_with": "the shipped predictor",
+    }  # fmt: skip
+    assert sum(card["weights"].values()) == pytest.approx(1, abs=0.01)
+    assert card["bytes"] == fitted.stat().st_size
+
+
+def test_a_search_ranks_its_pool_by_a_fitted_predictor(fitted):
+    config = NASBENCH_MACRO.defaults
+    largest, smallest = NASBENCH_MACRO.parse("22222222"), NASBENCH_MACRO.parse("00000000")
+    ranked = rank_pool(
+        NASBENCH_MACRO, config, load_predictor(str(fitted)), proposals=[smallest, largest], pool_size=30, seed=0
+    )
+    order = [entry.architecture for entry in ranked]
+    assert order.index(largest) < 4
+    assert order.index(smallest) > 20
+    assert 0.8 < ranked[-1].mean < ranked[0].mean < 1  # in the unit of its labels, which needs no pool
+    with pytest.raises(ConfigError, match="missing.safetensors"):
+        load_predictor("missing.safetensors")
+    with pytest.raises(ConfigError, match="expected one that predicts before it is fitted"):
+        load_predictor("cost_regression")
 
 
 def test_an_existing_file_is_not_overwritten(fitted, tmp_path):

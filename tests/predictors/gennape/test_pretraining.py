@@ -86,6 +86,37 @@ def test_pretraining_goes_on_where_it_was():
         torch.testing.assert_close(half.state().tensors[name], value, rtol=0, atol=0)
 
 
+def test_pretraining_stops_early_and_keeps_the_best_encoder():
+    pool = UnlabelledPool.of(graphs_of(NASBENCH101, 24))
+    config = PretrainingConfig(epochs=40, batch_size=8, learning_rate=0.05, held_out=0.25, patience=2)
+    task = Pretraining(pool, SMALL, config, seed=0)
+    losses, encoders = [], []
+    while len(losses) < task.num_steps:
+        losses.append(task.run_step(len(losses))["held_out_loss"])
+        encoders.append({name: value.clone() for name, value in task.encoder.state_dict().items()})
+        state, task = task.state(), Pretraining(pool, SMALL, config, seed=0)
+        task.load_state(state)  # whether to stop survives an interruption
+    best = losses.index(min(losses))
+    assert len(losses) == best + 1 + config.patience < config.epochs
+    for name, value in task.finished_encoder().state_dict().items():
+        if "standard" not in name and name not in ("mean", "spread"):
+            torch.testing.assert_close(value, encoders[best][name], rtol=0, atol=0)
+
+
+def test_graphs_that_are_held_out_are_not_learned_from():
+    pool = UnlabelledPool.of(graphs_of(NASBENCH101, 24))
+    config = PretrainingConfig(epochs=1, batch_size=8, held_out=0.25)
+    first = Pretraining(pool, SMALL, config, seed=0)
+    rows = first._held_out.numpy()
+    assert len(rows) == 6
+    pool.targets[rows] = 3.0
+    second = Pretraining(pool, SMALL, config, seed=0)
+    losses = [task.run_step(0) for task in (first, second)]
+    assert losses[0]["loss"] == losses[1]["loss"]
+    with pytest.raises(ConfigError, match="expected at least 4 graphs, got 3"):
+        Pretraining(UnlabelledPool.of(graphs_of(NASBENCH101, 3)), SMALL, config, seed=0)
+
+
 def test_targets_that_were_not_measured_take_no_part():
     graphs = graphs_of(NASBENCH_MACRO, 6)
     proxies = numpy.full((6, 1), numpy.nan)

@@ -1,0 +1,95 @@
+"""Puts a run together from settings: every part is found by its name among the installed packages."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nasengine import registry
+from nasengine.errors import ConfigError, DeviceError
+from nasengine.pipeline import Parts, Search, SearchSettings
+from nasengine.protocols import PoolPredictor, SupernetSpace
+from nasengine.store.run_store import read_settings
+
+if TYPE_CHECKING:
+    from nasengine.data import ImageDataset
+    from nasengine.pipeline.task import Progress
+
+
+def assemble(settings: SearchSettings, progress: "Progress") -> Search:
+    """Find all parts by name; nothing is written before all of them are there.
+
+    Raises:
+        ConfigError: a part that is missing or does not do what a search needs.
+        DeviceError: no GPU where one is asked for.
+    """
+    from nasengine.data import load_dataset
+
+    space = registry.load("search space", settings.space)
+    if not isinstance(space, SupernetSpace):
+        raise ConfigError(f"search space {settings.space!r}: expected one that states a supergraph, to be searched")
+    device_of(settings.device)
+    named = {name: partial(_load_named, name) for name in registry.names("dataset")}
+    parts = Parts(
+        space=space,
+        dataset=load_dataset(settings.data, named),
+        exporter=registry.load("exporter", "onnx"),
+        make_strategy=registry.load("strategy", settings.strategy),
+        predictor=None if settings.predictor is None else load_predictor(settings.predictor),
+    )
+    return Search(settings, parts, progress)
+
+
+def load_predictor(name: str) -> PoolPredictor:
+    """A registered predictor, or one that ``nasengine predictor fit`` or ``pretrain`` wrote to a file.
+
+    Raises:
+        ConfigError: neither, or one that cannot predict yet.
+    """
+    suffix = Path(name).suffix.removeprefix(".")
+    if name not in registry.names("predictor") and suffix in registry.names("predictor file"):
+        found = registry.load("predictor file", suffix)(Path(name))
+    else:
+        found = registry.load("predictor", name)()
+    if not isinstance(found, PoolPredictor):
+        raise ConfigError(f"--predictor {name}: expected one that predicts before it is fitted, such as gennape")
+    return found
+
+
+def settings_of(run: Path) -> SearchSettings:
+    """Settings of a run folder.
+
+    Raises:
+        StoreError: no run folder.
+        ConfigError: settings of another version.
+    """
+    return SearchSettings.read(read_settings(run), f"run folder {run}, settings")
+
+
+def device_of(name: str) -> str:
+    """``cpu`` or ``cuda``; ``auto`` is the latter where there is one.
+
+    Raises:
+        ConfigError: another name.
+        DeviceError: ``cuda`` without a GPU.
+    """
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"--device: expected auto, cpu or cuda, got {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("--device cuda: expected a GPU that torch can use, got none; use --device cpu or auto")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def absolute(name: str | None) -> str | None:
+    """Paths are stored so that a run can be resumed from anywhere; names of data sets and predictors stay."""
+    known = [*registry.names("dataset"), *registry.names("predictor")]
+    try:
+        is_path = name is not None and name not in known and Path(name).exists()
+    except OSError:  # too long for a path
+        is_path = False
+    return str(Path(name).resolve()) if is_path and name is not None else name
+
+
+def _load_named(name: str) -> "ImageDataset":
+    return registry.load("dataset", name)()
