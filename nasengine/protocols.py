@@ -46,7 +46,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
-    """How a network or supernet is trained: SGD with momentum and a cosine learning rate.
+    """How a network or supernet is trained: by default SGD with momentum and a cosine learning rate.
 
     Args:
         epochs: passes over the training images.
@@ -60,6 +60,8 @@ class TrainingRecipe:
         precision: ``bfloat16`` computes layers in half precision (torch's autocast; weights stay as they are): faster
             on GPUs, with other results, and slower on most CPUs.
         compiled: compile networks with ``torch.compile`` first; not supernets, whose graphs change with every choice.
+        optimizer: of networks; ``adamw`` has no use for momentum. Supernets are always trained by SGD.
+        warmup_epochs: epochs in which the learning rate rises linearly, of networks.
     """
 
     epochs: int
@@ -75,6 +77,8 @@ class TrainingRecipe:
     auxiliary_weight: float = 0.0
     precision: Precision = "float32"
     compiled: bool = False
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    warmup_epochs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,33 @@
-"""Trains a network from scratch on all training images; the last epoch counts, no test image is seen."""
+"""Trains a network on all training images; the last epoch counts, no test image is seen."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from nasengine.data import ImageDataset, Split, batches
-from nasengine.network import GraphNetwork
+from nasengine.errors import StoreError
 from nasengine.optimization import (
     cosine,
     guarded_step,
     layers_in,
     load_optimizer,
-    make_sgd,
+    make_optimizer,
     pack_optimizer,
     set_learning_rate,
 )
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seeded_generator
+
+
+Outputs = Tensor | tuple[Tensor, ...]
+Forward = Callable[[Tensor, float, torch.Generator], Outputs]
+"""Runs images through a network, given a chance of dropping paths and a source of chance."""
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Loss of logits: images, logits, labels."""
 
 
 class NetworkTraining:
@@ -32,21 +40,26 @@ class NetworkTraining:
         recipe: the training.
         seed: of the run.
         split: the images to learn from; both halves of the training images by default.
+        forward: how outputs are computed; the network itself by default.
+        objective: what is minimised; the cross-entropy by default.
     """
 
     def __init__(
         self,
         name: str,
-        network: GraphNetwork,
+        network: nn.Module,
         dataset: ImageDataset,
         recipe: TrainingRecipe,
         *,
         seed: int,
         split: Split | None = None,
+        forward: Forward | None = None,
+        objective: Objective | None = None,
     ) -> None:
         self.name, self.network, self.dataset, self.recipe, self.seed = name, network, dataset, recipe, seed
-        self._run = torch.compile(network) if recipe.compiled else network
-        self.optimizer = make_sgd(network.parameters(), recipe)
+        self._run = forward or (torch.compile(network) if recipe.compiled else network)
+        self._objective = objective or _cross_entropy
+        self.optimizer = make_optimizer(network.parameters(), recipe)
         side = max(dataset.image_shape[1:])
         # Cutout is an augmentation like the others: where the data allow none, it is off as well.
         allowed = dataset.augmentation.flip or dataset.augmentation.crop_padding > 0
@@ -71,28 +84,45 @@ class NetworkTraining:
         for number, (images, labels) in enumerate(feed):
             with layers_in(self.recipe.precision, images.device):
                 outputs = self._run(images, drop_path, drop_generator)
-            logits, loss = self._loss(outputs, labels)
+            logits, loss = self._loss(images, outputs, labels)
             where = f"{self.name} training, step {number} of epoch {step}"
             total += guarded_step(loss, self.optimizer, clip=self.recipe.gradient_clip, where=where) * len(labels)
             correct += int((logits.argmax(1) == labels).sum())
         count = len(self._split)
         return {"loss": total / count, "train_accuracy": correct / count, "learning_rate": rate}
 
-    def _loss(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss(self, images: Tensor, outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(outputs, Tensor):
-            return outputs, F.cross_entropy(outputs.float(), labels)
+            logits = outputs.float()
+            return logits, self._objective(images, logits, labels)
         logits, auxiliary = (output.float() for output in outputs)
-        loss = F.cross_entropy(logits, labels) + self.recipe.auxiliary_weight * F.cross_entropy(auxiliary, labels)
-        return logits, loss
+        second = self.recipe.auxiliary_weight * F.cross_entropy(auxiliary, labels)
+        return logits, self._objective(images, logits, labels) + second
 
     def state(self) -> TaskState:
-        """Weights and momenta."""
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        """Weights and momenta; weights that several layers share are there once."""
+        tensors = {f"network.{name}": value for name, value in self._tensors().items()}
         return TaskState(tensors | pack_optimizer(self.optimizer, "optimizer"))
 
     def load_state(self, state: TaskState) -> None:
-        """Go back to a state."""
+        """Go back to a state.
+
+        Raises:
+            StoreError: it belongs to another network.
+        """
         prefix = "network."
-        own = {name: value for name, value in state.tensors.items() if name.startswith(prefix)}
-        self.network.load_state_dict({name.removeprefix(prefix): value for name, value in own.items()})
+        stored = {name.removeprefix(prefix): value for name, value in state.tensors.items() if name.startswith(prefix)}
+        own = self._tensors()
+        if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in stored.items()}:
+            raise StoreError(f"{self.name} training: expected the state of this network, got that of another")
+        with torch.no_grad():
+            for name, value in own.items():
+                value.copy_(stored[name])
         load_optimizer(self.optimizer, state.tensors, "optimizer")
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
+
+
+def _cross_entropy(images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels)

@@ -1,7 +1,5 @@
 """From a dataset and a search space to a trained, exported and checked network."""
 
-import hashlib
-import json
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,19 +10,18 @@ import torch
 from nasengine.architecture import Architecture
 from nasengine.checkpoint import pack
 from nasengine.data import ImageDataset
-from nasengine.data.batches import normalize
 from nasengine.errors import StoreError
 from nasengine.evaluation import NetworkTraining, accuracy
-from nasengine.graph import ComputationGraph, cost, fingerprint, prune
+from nasengine.graph import cost, fingerprint
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import ArchitectureSearch, MakeStrategy
+from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.protocols import Exporter, PoolPredictor, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
 
-MAX_VERIFIED_IMAGES = 2048
 WINNER, BASELINE = "winner", "random_baseline"
 ONNX_NAME = "winner.onnx"
 
@@ -203,7 +200,7 @@ class Search:
         """Export, unless the file that the journal knows is there and unchanged."""
         path = self.store.folder / ONNX_NAME
         known = self.store.last("export")
-        if known is not None and _file_hash(path) != known["onnx"]["sha256"]:
+        if known is not None and file_hash(path) != known["onnx"]["sha256"]:
             known = None
         if known is None:
             key = {"attempt": str(sum(1 for _ in self.store.find("export")))}
@@ -212,17 +209,9 @@ class Search:
 
     def export(self, network: GraphNetwork, path: Path) -> dict[str, Any]:
         """Write a trained network for the runtime and compare both on test images."""
-        deployed = with_weights_of(network, prune(network.graph)).cpu().eval()
-        images = normalize(self.dataset.test.images[:MAX_VERIFIED_IMAGES].cpu(), self.dataset)
         tested = self.store.last("test", network=WINNER)
-        metadata = {
-            "space": self.settings.space,
-            "genotype": tested["result"]["genotype"] if tested else "",
-            "classes": json.dumps(self.dataset.class_names),
-            "input": f"(byte / 255 - mean) / std, mean {list(self.dataset.mean)}, std {list(self.dataset.std)}",
-        }
-        report = asdict(self.exporter(deployed, images, path, metadata))
-        return {**report, "path": str(report["path"]), "sha256": _file_hash(path)}
+        metadata = {"space": self.settings.space, "genotype": tested["result"]["genotype"] if tested else ""}
+        return export_checked(network, self.dataset, path, self.exporter, metadata)
 
     def trained_winner(self, store: RunStore) -> GraphNetwork:
         """The winner of a finished run, with the weights that were tested.
@@ -239,21 +228,3 @@ class Search:
             )
         self._check_data()
         return self._train(WINNER, self.space.parse(tested["result"]["genotype"]))[1]
-
-
-def _file_hash(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
-def without_auxiliary(network: GraphNetwork) -> GraphNetwork:
-    """The network as it is used: with its first output only."""
-    outputs = network.graph.outputs
-    return network if len(outputs) == 1 else with_weights_of(network, prune(network.graph, outputs[:1]))
-
-
-def with_weights_of(network: GraphNetwork, graph: ComputationGraph) -> GraphNetwork:
-    """A network of another graph that takes its weights, by name, from an existing one."""
-    smaller = GraphNetwork(graph)
-    state = network.state_dict()
-    smaller.load_state_dict({key: state[key] for key in smaller.state_dict()})
-    return smaller.to(next(iter(state.values())).device).train(network.training)

@@ -7,7 +7,7 @@ import torch
 
 from nasengine.graph import GraphBuilder, canonical, merge_duplicates, prune
 from nasengine.network import GraphNetwork
-from nasengine.pipeline.search import with_weights_of
+from nasengine.pipeline.exporting import with_weights_of
 from nasengine.testing import small_config
 from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201

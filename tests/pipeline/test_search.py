@@ -9,7 +9,7 @@ from export.onnx import export_onnx
 from nasengine.data.digits import load
 from nasengine.errors import ConfigError, GraphError, StoreError, TrainingError
 from nasengine.pipeline import Parts, Search, SearchSettings
-from nasengine.pipeline.search import without_auxiliary
+from nasengine.pipeline.exporting import without_auxiliary
 from nasengine.protocols import ExportReport
 from nasengine.store import RunStore
 from nasengine.strategies import RegularizedEvolution

@@ -219,7 +219,8 @@ def gradient_gram(
         logits = supernet.run_repeated(repeated, detached, functions, key, candidates, hard=settings.hard)
         # Each repetition's mean loss; their sum has, for each, the gradient that it would have alone.
         loss = F.cross_entropy(logits.view(len(images) * times, -1), labels.repeat_interleave(times)) * times
-        loss.backward()  # weights are given nothing: all that reaches them is recorded and dropped
+        if loss.requires_grad:  # a path of dead ends leads to no weight that counts
+            loss.backward()  # weights are given nothing: all that reaches them is recorded and dropped
     result = gram.numpy()
     if not numpy.isfinite(result).all():
         raise TrainingError(

@@ -67,6 +67,20 @@ def test_gram_is_that_of_explicit_backward_passes(dataset, space, key, hard):
     assert all(weight.requires_grad and weight.grad is None for weight in supernet.parameters())
 
 
+def test_a_path_of_dead_ends_has_no_gradients(dataset):
+    """Single-path training draws such contexts: nothing but the classifier's bias is learned from."""
+    config = NetworkConfig(dataset.num_classes, dataset.image_shape, 4, 1, searching=True)
+    supernet = Supernet(NASBENCH201, config, seed=0)
+    none = NASBENCH201.topology.candidates["cell"][0].index("none")
+    weights = torch.zeros(6, 5)
+    weights[:, none] = 1.0
+    batch = next(evaluation_batches(dataset.train, dataset, 10))
+    path = Mixture({"cell": weights}, {("cell", edge): (none,) for edge in range(6)})
+    found = gradient_gram(supernet, ("cell", 0), supernet.allowed[("cell", 0)], path, batch, GradientMatching())
+    assert (found == 0).all()
+    assert (cosine_distance(found) == 1 - numpy.eye(5)).all()
+
+
 def test_distances_are_cosines():
     vectors = numpy.array([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0], [-1.0, 0.0], [0.0, 0.0]])
     distance = cosine_distance(vectors @ vectors.T)

@@ -1,0 +1,229 @@
+"""From one trained network to a family of sizes: auxiliary network, learngene, descendants, files.
+
+Steps that the store has already are not repeated, so that the same call starts a family and resumes it.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from nasengine.architecture import Architecture
+from nasengine.checkpoint import pack
+from nasengine.data import ImageDataset
+from nasengine.evaluation import NetworkTraining, accuracy
+from nasengine.graph import ComputationGraph, cost
+from nasengine.initialization.auxiliary_network import AuxiliaryNetwork
+from nasengine.initialization.learngene import Learngene, num_stored
+from nasengine.initialization.sizes import resized
+from nasengine.initialization.width import with_width
+from nasengine.network import GraphNetwork
+from nasengine.pipeline.exporting import export_checked
+from nasengine.pipeline.family_settings import FamilySettings
+from nasengine.pipeline.family_training import auxiliary_training, recalibrate_on, scratch_recipe, tuning_recipe
+from nasengine.pipeline.task import Progress, run_once, run_task
+from nasengine.protocols import Exporter, NetworkConfig, SearchSpace, TaskState, TrainingRecipe
+from nasengine.randomness import seed_of
+from nasengine.store import RunStore
+
+LEARNGENE_NAME = "learngene.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Ancestor:
+    """The trained network that a family comes from.
+
+    Args:
+        space: where its architecture is from.
+        architecture: the winner of a search.
+        config: size of its network.
+        network: trained; the teacher.
+        dataset: what it learned from.
+        recipe: how.
+        lineage: where it comes from, for the manifest.
+    """
+
+    space: SearchSpace
+    architecture: Architecture
+    config: NetworkConfig
+    network: GraphNetwork
+    dataset: ImageDataset
+    recipe: TrainingRecipe
+    lineage: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A size of the family."""
+
+    depth: int
+    width: int
+
+    @property
+    def name(self) -> str:
+        """What its files and tasks are called."""
+        return f"depth-{self.depth}-width-{self.width}"
+
+
+class Family:
+    """Makes the networks of a family.
+
+    Everything that can be wrong with the sizes shows on construction, before anything is written.
+
+    Args:
+        settings: of the family.
+        ancestor: where it comes from.
+        exporter: writes and checks ONNX files; None writes none.
+        progress: is told about every step.
+
+    Raises:
+        ConfigError: sizes that the architecture cannot have.
+    """
+
+    store: RunStore
+
+    def __init__(
+        self, settings: FamilySettings, ancestor: Ancestor, exporter: Exporter | None, progress: Progress
+    ) -> None:
+        self.settings, self.ancestor, self.exporter, self.progress = settings, ancestor, exporter, progress
+        self.members = [
+            Member(depth, width) for width in sorted(set(settings.widths)) for depth in sorted(set(settings.depths))
+        ]
+        self.width = max(settings.widths, key=lambda width: (width == self.own_width, width))
+        self._graphs = {member: self.graph_of(member) for member in self.members}
+        self._auxiliary_graphs = [self.graph_of(Member(depth, self.width)) for depth in self._auxiliary_depths()]
+        AuxiliaryNetwork(self._auxiliary_graphs, stages=settings.stages)
+
+    @property
+    def own_width(self) -> int:
+        """Channels of the ancestor."""
+        return self.ancestor.config.channels
+
+    def _auxiliary_depths(self) -> list[int]:
+        """The deepest first: its stages count."""
+        depths = sorted(set(self.settings.depths), reverse=True)
+        return depths if self.settings.elastic else depths[:1]
+
+    def graph_of(self, member: Member) -> ComputationGraph:
+        """The ancestor's architecture at a size."""
+        space, config = self.ancestor.space, replace(self.ancestor.config, auxiliary_head=False)
+        architecture, config = resized(
+            space, self.ancestor.architecture, config, depth=member.depth, width=member.width
+        )
+        return space.to_graph(architecture, config)
+
+    def run(self, store: RunStore) -> dict[str, Any]:
+        """Do everything that the store does not have yet.
+
+        Returns:
+            The summary, which is also written to the family's folder.
+        """
+        self.store = store
+        torch.set_num_threads(self.settings.threads)
+        auxiliary = self._train_auxiliary()
+        learngene = self._learngene(auxiliary)
+        rows = [self._member(member, learngene) for member in self.members]
+        summary = {
+            "family": str(store.folder),
+            "lineage": self.ancestor.lineage,
+            "settings": self.settings.model_dump(),
+            "learngene": self._sizes(learngene),
+            "members": rows,
+            "seconds": round(sum(event.get("seconds", 0.0) for event in store.events), 2),
+        }
+        store.write_summary(summary)
+        return summary
+
+    # --- the learngene ----------------------------------------------------------------------------------------------
+
+    def _train_auxiliary(self) -> AuxiliaryNetwork:
+        network = AuxiliaryNetwork(
+            self._auxiliary_graphs, stages=self.settings.stages, seed=seed_of(self.settings.seed, "auxiliary")
+        ).to(self.settings.device)
+        ancestor = self.ancestor
+        task = auxiliary_training(network, ancestor.network, ancestor.dataset, ancestor.recipe, self.settings)
+        run_task(task, "auxiliary", self.store, self.progress, seed=self.settings.seed)
+        return network
+
+    def _learngene(self, auxiliary: AuxiliaryNetwork) -> Learngene:
+        manifest = {"lineage": self.ancestor.lineage, "settings": self.settings.model_dump()}
+        learngene = Learngene.of(auxiliary.cpu(), manifest)
+        path = self.store.folder / LEARNGENE_NAME
+        if not path.is_file():
+            learngene.save(path)
+        return learngene
+
+    def _sizes(self, learngene: Learngene) -> dict[str, Any]:
+        """What initialises the family, against what storing each network would take."""
+        each = {member.name: num_stored(GraphNetwork(graph)) for member, graph in self._graphs.items()}
+        path = self.store.folder / LEARNGENE_NAME
+        return {
+            "path": str(path), "bytes": path.stat().st_size, "num_values": learngene.num_values,
+            "num_values_of_members": sum(each.values()),
+            "ratio": round(sum(each.values()) / learngene.num_values, 2),
+        }  # fmt: skip
+
+    # --- descendants ------------------------------------------------------------------------------------------------
+
+    def begin(self, member: Member, learngene: Learngene) -> GraphNetwork:
+        """A descendant before any training of its own, its batch norms measured on training images."""
+        settings = self.settings
+        graph = self.graph_of(replace(member, width=self.width))
+        network = learngene.expand(graph, rule=settings.depth_rule, rescale=settings.rescale)
+        if member.width != self.width:
+            network = with_width(network, self._graphs[member])
+        network = network.to(settings.device)
+        recalibrate_on(network, self.ancestor.dataset, settings.seed)
+        return network
+
+    def _member(self, member: Member, learngene: Learngene) -> dict[str, Any]:
+        network = self.begin(member, learngene)
+        untuned = self._measured("untuned", member, network)
+        if self.settings.tuning_epochs:
+            self._train(member.name, network, tuning_recipe(self.ancestor.recipe, self.settings))
+        row: dict[str, Any] = {
+            "name": member.name, "depth": member.depth, "width": member.width,
+            **asdict(cost(network.graph)), "untuned_accuracy": untuned,
+            "test_accuracy": self._measured("test", member, network),
+        }  # fmt: skip
+        if self.settings.compare and self.settings.tuning_epochs:
+            fresh = GraphNetwork(network.graph, seed_of(self.settings.seed, "scratch")).to(self.settings.device)
+            self._train(f"scratch-{member.name}", fresh, scratch_recipe(self.ancestor.recipe, self.settings))
+            row["scratch_test_accuracy"] = self._measured("scratch", member, fresh)
+        row["weights"] = self._weights(member, network)
+        if self.exporter is not None:
+            row["onnx"] = self._exported(member, network)
+        return row
+
+    def _train(self, name: str, network: GraphNetwork, recipe: TrainingRecipe) -> None:
+        task = NetworkTraining(name, network, self.ancestor.dataset, recipe, seed=self.settings.seed)
+        run_task(task, name, self.store, self.progress, seed=self.settings.seed)
+
+    def _measured(self, what: str, member: Member, network: GraphNetwork) -> float:
+        """Test accuracy; nothing is decided by it."""
+        dataset = self.ancestor.dataset
+
+        def work() -> dict[str, Any]:
+            return {"test_accuracy": accuracy(network, dataset.test, dataset)}
+
+        key = {"network": f"{what} {member.name}"}
+        return float(run_once("test", key, work, self.store, None)["test_accuracy"])
+
+    def _weights(self, member: Member, network: GraphNetwork) -> str:
+        path = self.store.folder / f"{member.name}.safetensors"
+        if not path.is_file():
+            self.store.write(path.name, pack(TaskState(dict(network.state_dict()), {"member": asdict(member)})))
+        return str(path)
+
+    def _exported(self, member: Member, network: GraphNetwork) -> dict[str, Any]:
+        assert self.exporter is not None
+        exporter, dataset, path = self.exporter, self.ancestor.dataset, self.store.folder / f"{member.name}.onnx"
+        known = self.store.last("export", network=member.name)
+        if known is None or not path.is_file():
+            report = export_checked(network, dataset, path, exporter, {
+                "space": self.ancestor.space.name, "family": member.name,
+                "genotype": self.ancestor.space.format(self.ancestor.architecture),
+            })  # fmt: skip
+            self.store.record("export", network=member.name, onnx=report)
+            return report
+        return dict(known["onnx"])
