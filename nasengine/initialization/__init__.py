@@ -1,0 +1,1 @@
+"""Weights that networks start with: inherited from others, of other depths and widths."""
