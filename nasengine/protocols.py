@@ -158,6 +158,15 @@ class SupportsEnumeration(Protocol):
 
 
 @runtime_checkable
+class Resizable(Protocol):
+    """A space whose genotypes, not its configuration, say how deep and wide networks are."""
+
+    def resized(
+        self, architecture: Architecture, config: NetworkConfig, *, depth: int | None = None, width: int | None = None
+    ) -> tuple[Architecture, NetworkConfig]: ...
+
+
+@runtime_checkable
 class SupportsCanonicalForm(Protocol):
     """A genotype that can tell which of its isomorphs stands for all of them."""
 

@@ -1,7 +1,8 @@
 """NAS-Bench-Macro: eight layers of a chain, three blocks each (Su et al., 2021, arXiv 2103.11922, section 4).
 
 The digits are the benchmark's: 0 is the identity (a 1x1 convolution where the shape changes), 1 an inverted residual
-of kernel 3 and expansion 3, 2 one of kernel 5 and expansion 6. ``config.cells`` has no meaning here.
+of kernel 3 and expansion 3, 2 one of kernel 5 and expansion 6. Layers that keep the shape are there ``config.cells``
+times, once in the benchmark; the identity stays nothing however often.
 """
 
 from nasengine.gene_space import Genes, GeneSpace
@@ -24,6 +25,8 @@ def _graph(genes: Genes, config: NetworkConfig) -> ComputationGraph:
     layers = [(factor, 2 if index == 0 else 1) for count, factor in STAGES for index in range(count)]
     for index, (gene, (factor, stride)) in enumerate(zip(genes, layers, strict=True)):
         last = _layer(builder, last, gene, config.channels * factor, stride, f"layers/{index}")
+        for repeat in range(1, config.cells if stride == 1 else 1):  # only the first layer of a stage changes the shape
+            last = _layer(builder, last, gene, config.channels * factor, stride, f"layers/{index}/repeats/{repeat}")
     last = conv_norm(builder, last, "head", HEAD_FACTOR * config.channels, 1, activation="relu")
     return builder.build(classifier(builder, last, config.num_classes))
 

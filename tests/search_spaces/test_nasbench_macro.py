@@ -1,5 +1,7 @@
 """NAS-Bench-Macro against counts by hand and the benchmark's table."""
 
+from dataclasses import replace
+
 import pytest
 
 from nasengine.errors import GenotypeError
@@ -28,6 +30,43 @@ def test_an_inverted_residual_by_hand():
     wide = 256 * 6
     more = 256 * wide + 2 * wide + wide * 25 + 2 * wide + wide * 256 + 2 * 256
     assert cost(last).num_parameters - cost(first).num_parameters == more == 1_219_370 - 387_882
+
+
+def repeated(genes, cells):
+    return NASBENCH_MACRO.to_graph(NASBENCH_MACRO.parse(genes), replace(NASBENCH_MACRO.defaults, cells=cells))
+
+
+def nodes_under(graph, prefix):
+    """Operations by local name, without those of the layer's repeats."""
+    nodes = {
+        name.removeprefix(f"{prefix}/"): operation
+        for name, operation in zip(graph.names, graph.operations, strict=True)
+        if name.startswith(f"{prefix}/")
+    }
+    return {name: operation for name, operation in nodes.items() if not name.startswith("repeats/")}
+
+
+def test_layers_that_keep_the_shape_are_repeated():
+    """Layers 1, 3, 4, 6 and 7 keep it, of which 3 and 7 are identities here and stay nothing."""
+    once, thrice = repeated("11202010", 1), repeated("11202010", 3)
+    thrice.check()
+    new = {name for name in thrice.names if name not in once.names}
+    repeats = [f"layers/{layer}/repeats/{repeat}" for layer in (1, 4, 6) for repeat in (1, 2)]
+    for name in repeats:
+        layer = nodes_under(once, name.split("/repeats")[0])
+        assert len(layer) == 9  # three convolutions and norms, two activations, the sum
+        assert nodes_under(thrice, name) == layer
+    assert new == {f"{name}/{local}" for name in repeats for local in nodes_under(thrice, name)}
+
+
+def test_cost_of_repeats_by_hand():
+    """Two more inverted residuals of kernel 3, expansion 3 at 64 channels on 16x16 pixels; none for other layers."""
+    once, thrice = cost(repeated("01000000", 1)), cost(repeated("01000000", 3))
+    wide = 3 * 64
+    weights = 64 * wide + 9 * wide + wide * 64
+    assert thrice.num_parameters - once.num_parameters == 2 * (weights + 2 * wide + 2 * wide + 2 * 64)
+    assert thrice.macs - once.macs == 2 * weights * 16 * 16
+    assert repeated("20200200", 5) == repeated("20200200", 1)  # all layers that keep the shape are identities
 
 
 @pytest.mark.parametrize(
