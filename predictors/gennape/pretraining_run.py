@@ -99,7 +99,7 @@ def run_pretraining(
             for name, source in settings.labels.items()
         },
         "weights": dict(zip(ensemble.members, ensemble.weights.round(4).tolist(), strict=True)),
-        "fuzzy_clusters": _clusters(ensemble, pool),
+        "fuzzy_clusters": _clusters(ensemble, pool, families),
         "left_out_kendall_tau": {name: round(value, 4) for name, value in ensemble.left_out.items()},
         "bytes": (store.folder / WEIGHTS).stat().st_size,
     }  # fmt: skip
@@ -128,9 +128,20 @@ def _proxies(
     return targets
 
 
-def _clusters(ensemble: ZeroShotEnsemble, pool: UnlabelledPool) -> dict[str, float]:
-    """The fuzzifier that was chosen, and the mean entropy of memberships, from 0 (hard) to 1 (uniform)."""
+def _clusters(
+    ensemble: ZeroShotEnsemble, pool: UnlabelledPool, families: Mapping[str, Family]
+) -> dict[str, float]:
+    """The fuzzifier, and the mean entropy of memberships, from 0 (hard) to 1 (uniform).
+
+    The fuzzifier is chosen on the labelled networks; those of other spaces lie between the clusters.
+    """
     found = [member.clusters for member in ensemble.members.values() if isinstance(member, HeadMember)]
     clusters = next(entry for entry in found if entry is not None)
-    points = PoolView.of(pool.graphs[:: max(1, len(pool.graphs) // ENTROPY_GRAPHS)], ensemble.encoder).embeddings
-    return {"fuzzifier": clusters.fuzzifier, "entropy": round(clusters.entropy(points), 4)}
+    labelled = [graph for family in families.values() for graph in _some(family.graphs)]
+    values = {"entropy": clusters.entropy(PoolView.of(_some(pool.graphs), ensemble.encoder).embeddings),
+              "entropy_of_labelled": clusters.entropy(PoolView.of(labelled, ensemble.encoder).embeddings)}  # fmt: skip
+    return {"fuzzifier": clusters.fuzzifier, **{name: round(value, 4) for name, value in values.items()}}
+
+
+def _some(graphs: Sequence[ComputationGraph]) -> list[ComputationGraph]:
+    return list(graphs[:: max(1, len(graphs) // ENTROPY_GRAPHS)])
