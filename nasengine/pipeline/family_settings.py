@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from nasengine.errors import ConfigError
 from nasengine.initialization.stages import DepthRule
 from nasengine.pipeline.settings import validated
 
@@ -56,3 +57,28 @@ class FamilySettings(BaseModel):
             ConfigError: lists everything that is wrong.
         """
         return validated(cls, content, where)
+
+
+SIZES = {"small": 0.5, "medium": 1.0, "large": 2.0}
+"""Depth as a multiple of the winner's."""
+
+
+def sizes_of(
+    own_depth: int, own_width: int, *, depths: tuple[int, ...], widths: tuple[int, ...], sizes: tuple[str, ...]
+) -> dict[str, tuple[int, ...]]:
+    """Depths and widths of a family, from numbers or names; the ancestor's own where none are given.
+
+    Raises:
+        ConfigError: a name that means nothing, or depths beside names.
+
+    >>> sizes_of(4, 16, depths=(), widths=(), sizes=("small", "large"))
+    {'depths': (2, 8), 'widths': (16,)}
+    """
+    unknown = [name for name in sizes if name not in SIZES]
+    if unknown or (sizes and depths):
+        raise ConfigError(
+            f"--sizes: expected names among {', '.join(SIZES)}, and no --depths beside them, "
+            f"got {', '.join(sizes)}{' and depths' if depths else ''}"
+        )
+    named = tuple(dict.fromkeys(max(1, round(SIZES[name] * own_depth)) for name in sizes))
+    return {"depths": depths or named or (own_depth,), "widths": widths or (own_width,)}

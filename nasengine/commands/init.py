@@ -1,0 +1,126 @@
+"""``nasengine init``: from the winner of a run to networks of other sizes."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasengine.errors import ConfigError, StoreError
+from nasengine.report.console import Json, finish, print_table
+from nasengine.report.tables import family_table
+
+if TYPE_CHECKING:
+    from nasengine.pipeline.family_settings import FamilySettings
+    from nasengine.store import RunStore
+
+FOLDER = "family"
+
+
+def init(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    depths: Annotated[
+        str, typer.Option(help="Cells (in each stage, for nasbench201), with commas.", show_default="the winner's")
+    ] = "",
+    widths: Annotated[
+        str, typer.Option(help="Channels of the first cells, with commas.", show_default="the winner's")
+    ] = "",
+    sizes: Annotated[str, typer.Option(help="Or sizes: small, medium, large, with commas.")] = "",
+    epochs: Annotated[
+        int | None, typer.Option(help="Of the network whose stages share weights.", show_default="the run's")
+    ] = None,
+    tuning_epochs: Annotated[
+        int | None, typer.Option(help="Of each size.", show_default="a tenth of the run's")
+    ] = None,
+    distillation_weight: Annotated[float, typer.Option(help="Share of the winner's answers in the loss.")] = 0.9,
+    temperature: Annotated[float, typer.Option(help="Softens these answers.")] = 2.0,
+    elastic: Annotated[
+        bool, typer.Option("--elastic/--one-depth", help="Share weights over all depths, or at the largest alone.")
+    ] = True,
+    stages: Annotated[str, typer.Option(help="Stages of each run of equal cells, or all their sizes.")] = "1",
+    rescale: Annotated[bool, typer.Option(help="Scale residual updates by the number of repeats.")] = False,
+    compare: Annotated[bool, typer.Option(help="Train each size from scratch for as many epochs, too.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Folder; goes on there.", show_default="RUN/family")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make networks of other sizes that begin with what the winner knows, tune them briefly and export them."""
+
+    def work() -> dict[str, Any]:
+        from nasengine import registry
+        from nasengine.assembly import assemble, settings_of
+        from nasengine.pipeline.family import Family
+        from nasengine.pipeline.family_settings import FamilySettings, sizes_of
+        from nasengine.report.family_picture import draw_family
+        from nasengine.report.progress import make_progress
+        from nasengine.store import RunStore
+
+        progress = make_progress()
+        search = assemble(settings_of(run), progress)
+        parent = RunStore.open(run)
+        try:
+            ancestor = search.ancestor(parent)
+            given = sizes_of(
+                *ancestor.own_sizes, depths=_numbers(depths, "--depths"), widths=_numbers(widths, "--widths"),
+                sizes=_names(sizes),
+            )  # fmt: skip
+            every = ancestor.recipe.epochs
+            settings = FamilySettings.read({
+                "run": str(run.resolve()), "weights_sha256": ancestor.lineage["weights_sha256"], **given,
+                "epochs": epochs or every,
+                "tuning_epochs": max(1, every // 10) if tuning_epochs is None else tuning_epochs,
+                "distillation_weight": distillation_weight, "temperature": temperature, "elastic": elastic,
+                "stages": _stages(stages), "rescale": rescale, "compare": compare,
+                "seed": search.settings.seed, "threads": search.settings.threads, "device": search.settings.device,
+            }, "nasengine init")  # fmt: skip
+            family = Family(settings, ancestor, registry.load("exporter", "onnx"), progress)
+            store = _opened(out or run / FOLDER, settings)
+            try:
+                progress.start()
+                summary = family.run(store)
+                draw_family(summary, store.folder / "family.png")
+                return summary | {"picture": str(store.folder / "family.png")}
+            except KeyboardInterrupt:
+                progress.stop()
+                sys.stderr.write("interrupted; the same command goes on\n")
+                raise
+            finally:
+                progress.stop()
+                store.close()
+        finally:
+            parent.close()
+
+    finish(work, lambda content: print_table(*family_table(content)), as_json)
+
+
+def _opened(folder: Path, settings: "FamilySettings") -> "RunStore":
+    """A new family, or the one in the folder if it was begun with the same settings."""
+    from nasengine.store import RunStore
+    from nasengine.store.run_store import read_settings
+
+    try:
+        known = read_settings(folder)
+    except StoreError:
+        return RunStore.create(folder, settings.model_dump(mode="json"))
+    if known != settings.model_dump(mode="json"):
+        raise ConfigError(
+            f"family {folder}: expected the settings that it was begun with, got others; choose another --out, or "
+            "remove the folder"
+        )
+    return RunStore.open(folder)
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    """Whole numbers of at least 1 with commas between them."""
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
+        raise ConfigError(f"{option}: expected whole numbers of at least 1 with commas between them, got {text!r}")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def _stages(text: str) -> int | tuple[int, ...]:
+    found = tuple(number for part in text.split(",") for number in _numbers(part, "--stages"))
+    return found[0] if len(found) == 1 else found
