@@ -1,0 +1,1 @@
+"""Starting weights that come from networks that were trained before."""
