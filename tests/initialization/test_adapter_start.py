@@ -1,5 +1,7 @@
 """Where adapters of low rank start, against singular value decompositions and products that are written out."""
 
+import copy
+
 import numpy
 import pytest
 import torch
@@ -9,7 +11,9 @@ from torch import Tensor
 from nasengine.initialization.adapters import (
     AdapterConfig,
     attach_adapters,
+    merge_adapters,
 )
+from nasengine.initialization.adapters.directions import sampled_inputs
 from nasengine.initialization.adapters.layers import AdaptedLayer
 from nasengine.network import GraphNetwork
 from tests.initialization.networks_to_adapt import (
@@ -46,6 +50,17 @@ def unfolded(images: Tensor, groups: int) -> numpy.ndarray:
     patches = F.unfold(images, 3, padding=1, stride=2)  # (batch, channels * 9, places)
     rows = patches.permute(0, 2, 1).reshape(-1, groups, 36 // groups)
     return rows.transpose(0, 1).double().numpy()
+
+
+def test_sampled_inputs_are_what_lies_under_the_kernel():
+    settings = {"kernel": (5, 3), "padding": (4, 1), "dilation": (2, 1), "stride": (2, 1)}
+    layer, images = conv_network(**settings).nodes["conv"], random_images(3, (4, 8, 8))
+    patches = F.unfold(images, (5, 3), (2, 1), (4, 1), (2, 1)).permute(0, 2, 1).reshape(-1, 2, 30).transpose(0, 1)
+    every = sampled_inputs(layer, images, 10_000, torch.Generator())
+    assert torch.equal(every, patches)
+    some = sampled_inputs(layer, images, 10, torch.Generator().manual_seed(0))
+    assert some.shape == (2, 10, 30)
+    assert all((patches[group] == row).all(1).any() for group in (0, 1) for row in some[group])
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -127,6 +142,25 @@ def test_the_gradient_of_b_is_larger_along_evas_directions():
         F.cross_entropy(layer_network(images), torch.arange(64) % 5).backward()
         norms[kind] = float(layer.b.grad.square().sum())
     assert norms["eva"] > 2 * norms["random"]
+
+
+@pytest.mark.parametrize("train_norms", [False, True])
+def test_eva_sees_norms_as_training_will(train_norms):
+    network = nasbench201_network().eval()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    images, seen = 3 * random_images(16) + 2, []
+    name = "stages/1/reduction/shortcut_conv"
+    expected = copy.deepcopy(network).train(train_norms)
+    expected.nodes[name].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    expected(images)
+    config = AdapterConfig(rank=1, layers=[name], rho=1.0, train_norms=train_norms, samples_per_batch=10_000)
+    result = attach_adapters(network, config, labelled(images))
+    rows = seen[0].detach().permute(0, 2, 3, 1).flatten(0, 2).double().numpy()
+    values = numpy.linalg.svd(rows)[1]
+    assert result.explained_variance[name][0] == pytest.approx(values[0] ** 2 / (values**2).sum(), rel=1e-5)
+    after = merge_adapters(result.network).state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    assert not result.network.training
 
 
 # --- ranks ----------------------------------------------------------------------------------------------------------

@@ -25,9 +25,11 @@ from nasengine.initialization.adapters.layers import FrozenNorm
 from nasengine.network import GraphNetwork
 from nasengine.protocols import TrainingRecipe
 from nasengine.testing import small_config
+from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201
 from tests.initialization.networks_to_adapt import (
     CELL,
+    DARTS_TEXT,
     KINDS,
     NETWORKS,
     adapt,
@@ -132,6 +134,15 @@ def test_a_new_task_gets_a_new_classifier():
     merged = merge_adapters(result.network)
     assert merged.graph.operations[merged.graph.outputs[0]].output_shape == (7,)
     assert network(random_images(2)).shape == (2, 5)
+
+
+def test_auxiliary_classifiers_are_replaced_as_well():
+    config = replace(small_config(DARTS), image_shape=(3, 32, 32), auxiliary_head=True)
+    network = GraphNetwork(DARTS.to_graph(DARTS.parse(DARTS_TEXT), config), 0)
+    adapted = attach_adapters(network, AdapterConfig(initialization="pissa", num_classes=3)).network
+    trained = {name for name, weight in adapted.named_parameters() if weight.requires_grad and ".weight" in name}
+    assert trained == {"nodes.head/classifier.weight", "nodes.auxiliary/classifier.weight"}
+    assert [output.shape for output in adapted(random_images(2, (3, 32, 32)))] == [(2, 3), (2, 3)]
 
 
 def test_norms_can_be_trained():

@@ -11,7 +11,7 @@ from torch import nn
 from nasengine.data.batches import Batch
 from nasengine.errors import ConfigError
 from nasengine.initialization.adapters.config import AdapterConfig
-from nasengine.initialization.adapters.directions import learn_directions
+from nasengine.initialization.adapters.directions import InputDirections, learn_directions
 from nasengine.initialization.adapters.factors import largest_rank, principal_factors, random_factors, shared_ranks
 from nasengine.initialization.adapters.frozen_copy import (
     adapted_layers,
@@ -22,7 +22,7 @@ from nasengine.initialization.adapters.frozen_copy import (
     norms,
     plain,
 )
-from nasengine.initialization.adapters.layers import AdaptedLayer, Factors, Layer, block_shape, rank_limit
+from nasengine.initialization.adapters.layers import AdaptedLayer, Layer, block_shape, rank_limit
 from nasengine.network import GraphNetwork
 from nasengine.randomness import seeded_generator
 
@@ -76,15 +76,22 @@ def attach_adapters(
     adapted, replaced = copied(network, config.num_classes, seed)
     whole = replaced | (classifiers(adapted.graph) if config.train_classifier else set())
     layers, skipped = _adaptable(adapted, config.layers, whole)
-    result = Adaptation(adapted, {}, skipped, {}, {})
-    factors = _factors(result, layers, config, batches, seed)
-    if not factors:
-        why = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
-        raise ConfigError(f"adapters, layers: expected at least one layer that can be adapted, got none ({why})")
-    is_part = config.initialization == "pissa"
+    is_eva = config.initialization == "eva"
+    found = learn_directions(adapted, layers, batches, config, seed) if is_eva and layers else {}
+    explained = {name: directions.explained_variance for name, directions in found.items()}
+    ranks = {name: largest_rank(layer, config) for name, layer in layers.items()}
+    if is_eva:
+        ranks = shared_ranks(explained, config.rank * len(layers))
+        skipped |= {name: _why_no_rank(explained[name]) for name, rank in ranks.items() if rank == 0}
+        ranks = {name: rank for name, rank in ranks.items() if rank > 0}
+    _check_any(ranks, skipped)
     freeze(adapted, keep=whole | (norms(adapted) if config.train_norms else set()))
-    adapted.replace_modules({name: AdaptedLayer(layers[name], pair, is_part=is_part) for name, pair in factors.items()})
-    return result
+    modules = {
+        name: _adapted(layers[name], rank, found.get(name), config, (seed, name)) for name, rank in ranks.items()
+    }
+    adapted.replace_modules(modules)
+    num_inputs = {name: directions.num_inputs for name, directions in found.items()}
+    return Adaptation(adapted, ranks, skipped, explained, num_inputs)
 
 
 def adapter_parameters(network: GraphNetwork) -> list[nn.Parameter]:
@@ -133,36 +140,23 @@ def _too_small(layer: Layer) -> str:
     return f"its matrix of {outputs} x {inputs} has no lower rank"
 
 
-def _factors(
-    result: Adaptation, layers: Mapping[str, Layer], config: AdapterConfig, batches: Iterable[Batch], seed: int
-) -> dict[str, Factors]:
-    """Where the adapters start; ranks, variances and layers without a rank are noted in ``result``."""
-    if config.initialization == "eva" and layers:
-        return _eva(result, layers, config, batches, seed)
-    result.ranks.update({name: largest_rank(layer, config) for name, layer in layers.items()})
+def _why_no_rank(explained_variance: tuple[float, ...]) -> str:
+    return "other layers have better directions" if explained_variance else "its inputs are never used or 0"
+
+
+def _check_any(ranks: Mapping[str, int], skipped: Mapping[str, str]) -> None:
+    if not ranks:
+        why = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise ConfigError(f"adapters, layers: expected at least one layer that can be adapted, got none ({why})")
+
+
+def _adapted(
+    layer: Layer, rank: int, directions: InputDirections | None, config: AdapterConfig, key: tuple[int, str]
+) -> AdaptedLayer:
+    """A layer with an adapter of this rank; ``key`` is what random factors depend on."""
+    if directions is not None:
+        groups, outputs, _ = block_shape(layer)
+        return AdaptedLayer(layer, (torch.zeros(groups, outputs, rank), directions.vectors[:, :rank]))
     if config.initialization == "pissa":
-        return {name: principal_factors(layer, result.ranks[name]) for name, layer in layers.items()}
-    return {
-        name: random_factors(layer, result.ranks[name], seeded_generator(seed, "adapter", name))
-        for name, layer in layers.items()
-    }
-
-
-def _eva(
-    result: Adaptation, layers: Mapping[str, Layer], config: AdapterConfig, batches: Iterable[Batch], seed: int
-) -> dict[str, Factors]:
-    found = learn_directions(result.network, layers, batches, config, seed)
-    result.num_inputs.update({name: directions.num_inputs for name, directions in found.items()})
-    result.explained_variance.update({name: directions.explained_variance for name, directions in found.items()})
-    factors = {}
-    for name, rank in shared_ranks(result.explained_variance, config.rank * len(layers)).items():
-        if rank == 0:
-            has_any = bool(result.explained_variance[name])
-            result.skipped[name] = (
-                "other layers have better directions" if has_any else "its inputs are never used or 0"
-            )
-            continue
-        result.ranks[name] = rank
-        groups, outputs, _ = block_shape(layers[name])
-        factors[name] = (torch.zeros(groups, outputs, rank), found[name].vectors[:, :rank])
-    return factors
+        return AdaptedLayer(layer, principal_factors(layer, rank), is_part=True)
+    return AdaptedLayer(layer, random_factors(layer, rank, seeded_generator("adapter", *key)))

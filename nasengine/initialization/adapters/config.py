@@ -20,7 +20,8 @@ class AdapterConfig:
         layers: patterns such as ``cells/*`` for the names of convolutions and linear layers that get an adapter.
         num_classes: of the new task; where it is not the network's, its classifiers are replaced and trained.
         train_classifier: train the classifiers as they are, instead of adapting them.
-        train_norms: train scales, shifts and running statistics of norms; otherwise they are frozen as well.
+        train_norms: train scales, shifts and running statistics of norms; otherwise they are frozen as well. Where the
+            new images look unlike the old ones, frozen statistics fit badly and training may diverge.
         rho: with ``eva``, a layer gets at most this times ``rank``; 1 gives every layer the same.
         tau: with ``eva``, a layer is done when the cosines between its directions before and after a batch are at
             least this.

@@ -16,6 +16,7 @@ from nasengine.initialization.adapters.factors import largest_rank
 from nasengine.initialization.adapters.layers import Layer, block_shape
 from nasengine.network import GraphNetwork
 from nasengine.randomness import seeded_generator
+from nasengine.supernet.training.batch_norm import kept_statistics
 
 NEGLIGIBLE = 1e-12  # a share of the variance below this is rounding
 
@@ -115,7 +116,10 @@ def _places(total: int, count: int, generator: torch.Generator) -> Tensor:
 def learn_directions(
     network: GraphNetwork, layers: Mapping[str, Layer], batches: Iterable[Batch], config: AdapterConfig, seed: int
 ) -> dict[str, InputDirections]:
-    """Directions of all layers in one pass in eval mode, which ends early once all are settled.
+    """Directions of all layers in one pass, which ends early once all are settled.
+
+    Layers see what they will see in training: batch norms that are to be trained use the statistics of the batch, and
+    frozen ones their running statistics. Neither changes the network.
 
     Raises:
         DataError: there are no images, or activations are not finite.
@@ -125,17 +129,17 @@ def learn_directions(
         layer.register_forward_pre_hook(partial(_learn, name, found[name], config.samples_per_batch, seed))
         for name, layer in layers.items()
     ]
-    was_training = network.training
-    network.eval()
     try:
-        for images, _ in batches:
-            network(images)
-            if all(directions.is_settled or not directions.num_inputs for directions in found.values()):
-                break
+        with kept_statistics(network):
+            for part in network.modules():
+                part.training = config.train_norms and isinstance(part, nn.BatchNorm2d)
+            for images, _ in batches:
+                network(images)
+                if all(directions.is_settled or not directions.num_inputs for directions in found.values()):
+                    break
     finally:
         for hook in hooks:
             hook.remove()
-        network.train(was_training)
     if not any(directions.num_inputs for directions in found.values()):
         raise DataError("adapters: expected batches of images for initialization eva, got none")
     return found
