@@ -51,6 +51,11 @@ class GraphNetwork(nn.Module):
         outputs = self._plan.run(x, self._functions, drop)
         return outputs[0] if len(outputs) == 1 else outputs
 
+    def replace_modules(self, modules: Mapping[str, nn.Module]) -> None:
+        """Let other modules, such as adapted layers, compute some nodes; keys are those of ``nodes``."""
+        self.nodes.update(modules)
+        self._functions = build_functions(self.graph, self.nodes)
+
 
 def build_modules(graph: ComputationGraph, seed: int) -> nn.ModuleDict:
     """One initialised module for each node with weights or statistics, by node name."""
