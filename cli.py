@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.commands import app as bench
+from nasengine.commands.init import FOLDER, init, make_family, names, numbers
 from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
-from nasengine.report.tables import describe_table, export_table, runs_table, search_table, spaces_table
+from nasengine.report.tables import describe_table, export_table, family_table, runs_table, search_table, spaces_table
 from predictors.commands import app as predictor
 from predictors.commands import score
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.add_typer(bench, name="bench")
 app.add_typer(predictor, name="predictor")
 app.command()(score)
+app.command()(init)
 
 RUNS_FOLDER = Path("runs")
 
@@ -85,6 +87,10 @@ def search(
         str | None,
         typer.Option(help="A published schedule of splits: nasbench201, nasbench201-single-path or darts."),
     ] = None,
+    depths: Annotated[
+        str, typer.Option(help="End with the winner at these depths, with commas; see 'nasengine init'.")
+    ] = "",
+    sizes: Annotated[str, typer.Option(help="Or in these sizes: small, medium, large.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     learning_rate: Annotated[float | None, typer.Option(help="Override the budget's learning rates.")] = None,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for training on a GPU.")] = "float32",
@@ -113,14 +119,20 @@ def search(
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
             content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
             content |= {"data": absolute(data), "predictor": absolute(predictor), "selection": chosen}
+            content |= {"depths": numbers(depths, "--depths"), "sizes": names(sizes)}
             content |= {"device": device_of(device), "threads": _threads()}
             settings = SearchSettings.read(content, "nasengine search")
             run = assemble(settings, progress)
             folder = out or _new_folder(settings)
-            store = RunStore.create(folder, settings.model_dump())
+            store = RunStore.create(folder, settings.model_dump(mode="json"))
         return _run(run, store, progress)
 
-    finish(work, lambda content: print_table(*search_table(content)), as_json)
+    def show(content: dict[str, Any]) -> None:
+        print_table(*search_table(content))
+        if "family" in content:
+            print_table(*family_table(content["family"]))
+
+    finish(work, show, as_json)
 
 
 @app.command()
@@ -249,7 +261,13 @@ def _run(search: "Search", store: "RunStore", progress: "RunProgress") -> dict[s
         progress.start()
         summary = search.run(store)
         draw_run(store.events, search.space, summary, store.folder / "report.png")
-        return summary | {"picture": str(store.folder / "report.png")}
+        summary |= {"picture": str(store.folder / "report.png")}
+        depths, sizes = search.settings.depths, search.settings.sizes
+        if depths or sizes:
+            chosen = {"depths": depths, "widths": (), "sizes": sizes}
+            usual = {"epochs": None, "tuning_epochs": None}
+            summary["family"] = make_family(search, store, store.folder / FOLDER, chosen, usual)
+        return summary
     except KeyboardInterrupt:
         progress.stop()
         sys.stderr.write(f"interrupted; go on with: nasengine search --resume {store.folder}\n")

@@ -36,7 +36,9 @@ def assemble(settings: SearchSettings, progress: "Progress") -> Search:
         make_strategy=registry.load("strategy", settings.strategy),
         predictor=None if settings.predictor is None else load_predictor(settings.predictor),
     )
-    return Search(settings, parts, progress)
+    found = Search(settings, parts, progress)
+    found.check_sizes()
+    return found
 
 
 def load_predictor(name: str) -> PoolPredictor:

@@ -159,11 +159,12 @@ class SupportsEnumeration(Protocol):
 
 @runtime_checkable
 class Resizable(Protocol):
-    """A space whose genotypes, not its configuration, say how deep and wide networks are."""
+    """A space whose genotypes, not its configuration, say how deep and wide networks are (``sizes``)."""
 
     def resized(
         self, architecture: Architecture, config: NetworkConfig, *, depth: int | None = None, width: int | None = None
     ) -> tuple[Architecture, NetworkConfig]: ...
+    def sizes(self, architecture: Architecture) -> tuple[int, int]: ...
 
 
 @runtime_checkable

@@ -46,6 +46,11 @@ class VisionTransformerSpace(StructuredSpace):
         """All architectures that are searched, in a fixed order."""
         return (Architecture(self.name, sizes) for sizes in _all_sizes())
 
+    def sizes(self, architecture: Architecture) -> tuple[int, int]:
+        """Depth and width of an architecture."""
+        found = self._genotype(architecture)
+        return found.depth, found.width
+
     def resized(
         self, architecture: Architecture, config: NetworkConfig, *, depth: int | None = None, width: int | None = None
     ) -> tuple[Architecture, NetworkConfig]:

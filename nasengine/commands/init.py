@@ -11,6 +11,7 @@ from nasengine.report.console import Json, finish, print_table
 from nasengine.report.tables import family_table
 
 if TYPE_CHECKING:
+    from nasengine.pipeline import Search
     from nasengine.pipeline.family_settings import FamilySettings
     from nasengine.store import RunStore
 
@@ -46,50 +47,71 @@ def init(
     """Make networks of other sizes that begin with what the winner knows, tune them briefly and export them."""
 
     def work() -> dict[str, Any]:
-        from nasengine import registry
         from nasengine.assembly import assemble, settings_of
-        from nasengine.pipeline.family import Family
-        from nasengine.pipeline.family_settings import FamilySettings, sizes_of
-        from nasengine.report.family_picture import draw_family
         from nasengine.report.progress import make_progress
         from nasengine.store import RunStore
 
         progress = make_progress()
         search = assemble(settings_of(run), progress)
+        chosen = {"depths": numbers(depths, "--depths"), "widths": numbers(widths, "--widths"), "sizes": names(sizes)}
+        options = {
+            "epochs": epochs, "tuning_epochs": tuning_epochs, "distillation_weight": distillation_weight,
+            "temperature": temperature, "elastic": elastic, "stages": _stages(stages), "rescale": rescale,
+            "compare": compare,
+        }  # fmt: skip
         parent = RunStore.open(run)
         try:
-            ancestor = search.ancestor(parent)
-            given = sizes_of(
-                *ancestor.own_sizes, depths=_numbers(depths, "--depths"), widths=_numbers(widths, "--widths"),
-                sizes=_names(sizes),
-            )  # fmt: skip
-            every = ancestor.recipe.epochs
-            settings = FamilySettings.read({
-                "run": str(run.resolve()), "weights_sha256": ancestor.lineage["weights_sha256"], **given,
-                "epochs": epochs or every,
-                "tuning_epochs": max(1, every // 10) if tuning_epochs is None else tuning_epochs,
-                "distillation_weight": distillation_weight, "temperature": temperature, "elastic": elastic,
-                "stages": _stages(stages), "rescale": rescale, "compare": compare,
-                "seed": search.settings.seed, "threads": search.settings.threads, "device": search.settings.device,
-            }, "nasengine init")  # fmt: skip
-            family = Family(settings, ancestor, registry.load("exporter", "onnx"), progress)
-            store = _opened(out or run / FOLDER, settings)
-            try:
-                progress.start()
-                summary = family.run(store)
-                draw_family(summary, store.folder / "family.png")
-                return summary | {"picture": str(store.folder / "family.png")}
-            except KeyboardInterrupt:
-                progress.stop()
-                sys.stderr.write("interrupted; the same command goes on\n")
-                raise
-            finally:
-                progress.stop()
-                store.close()
+            progress.start()
+            return make_family(search, parent, out or run / FOLDER, chosen, options)
+        except KeyboardInterrupt:
+            progress.stop()
+            sys.stderr.write("interrupted; the same command goes on\n")
+            raise
         finally:
+            progress.stop()
             parent.close()
 
     finish(work, lambda content: print_table(*family_table(content)), as_json)
+
+
+def make_family(
+    search: "Search", parent: "RunStore", folder: Path, chosen: dict[str, Any], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Make the family of a finished run in a folder, or go on there.
+
+    Args:
+        search: the run.
+        parent: its store.
+        folder: of the family.
+        chosen: arguments of ``chosen_sizes``.
+        options: other settings of ``FamilySettings``; None takes what the run suggests.
+
+    Raises:
+        ConfigError: settings or sizes that cannot be, or a folder with another family.
+    """
+    from nasengine import registry
+    from nasengine.pipeline.family import Family
+    from nasengine.pipeline.family_settings import FamilySettings, chosen_sizes
+    from nasengine.report.family_picture import draw_family
+
+    ancestor = search.ancestor(parent)
+    every = ancestor.recipe.epochs
+    usual = {"epochs": every, "tuning_epochs": max(1, every // 10)}
+    given = {name: usual.get(name) if value is None else value for name, value in options.items()}
+    settings = FamilySettings.read({
+        "run": str(parent.folder.resolve()), "weights_sha256": ancestor.lineage["weights_sha256"],
+        **chosen_sizes(*ancestor.own_sizes, **chosen), **given,
+        "seed": search.settings.seed, "threads": search.settings.threads, "device": search.settings.device,
+    }, "nasengine init")  # fmt: skip
+    family = Family(settings, ancestor, registry.load("exporter", "onnx"), search.progress)
+    store = _opened(folder, settings)
+    try:
+        summary = family.run(store)
+        picture = store.folder / "family.png"
+        draw_family(summary, picture)
+        return summary | {"picture": str(picture)}
+    finally:
+        store.close()
 
 
 def _opened(folder: Path, settings: "FamilySettings") -> "RunStore":
@@ -109,7 +131,7 @@ def _opened(folder: Path, settings: "FamilySettings") -> "RunStore":
     return RunStore.open(folder)
 
 
-def _numbers(text: str, option: str) -> tuple[int, ...]:
+def numbers(text: str, option: str) -> tuple[int, ...]:
     """Whole numbers of at least 1 with commas between them."""
     parts = [part.strip() for part in text.split(",")] if text else []
     if not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
@@ -117,10 +139,11 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, parts)))
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names(text: str) -> tuple[str, ...]:
+    """Words with commas between them."""
     return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
 def _stages(text: str) -> int | tuple[int, ...]:
-    found = tuple(number for part in text.split(",") for number in _numbers(part, "--stages"))
+    found = tuple(number for part in text.split(",") for number in numbers(part, "--stages"))
     return found[0] if len(found) == 1 else found

@@ -22,7 +22,6 @@ from nasengine.optimization import (
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seeded_generator
 
-
 Outputs = Tensor | tuple[Tensor, ...]
 Forward = Callable[[Tensor, float, torch.Generator], Outputs]
 """Runs images through a network, given a chance of dropping paths and a source of chance."""

@@ -52,8 +52,7 @@ def residual_ends(network: GraphNetwork, unit: Unit) -> list[int]:
 
 
 def _module(network: GraphNetwork, node: int) -> nn.Module | None:
-    key = module_key(network.graph.names[node])
-    return network.nodes[key] if key in network.nodes else None
+    return dict(network.nodes.items()).get(module_key(network.graph.names[node]))
 
 
 def _through(graph: ComputationGraph, node: int, inside: set[int]) -> int:

@@ -44,3 +44,14 @@ def resized(
         return space.resized(architecture, config, depth=depth, width=width)
     cells, channels = config.cells if depth is None else depth, config.channels if width is None else width
     return architecture, replace(config, cells=cells, channels=channels)
+
+
+def sizes_of(space: SearchSpace, architecture: Architecture, config: NetworkConfig) -> tuple[int, int]:
+    """Depth and width, as ``resized`` takes them.
+
+    >>> from search_spaces.nasbench201 import NASBENCH201 as space
+    >>> import random
+    >>> sizes_of(space, space.sample(random.Random(0)), space.defaults)
+    (5, 16)
+    """
+    return space.sizes(architecture) if isinstance(space, Resizable) else (config.cells, config.channels)

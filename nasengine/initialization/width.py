@@ -96,4 +96,6 @@ def _check_alike(old: ComputationGraph, new: ComputationGraph) -> None:
     flat = [name for name, operation in zip(new.names, new.operations, strict=True)
             if operation.kind == "flatten" and max(operation.input_shapes[0][1:], default=1) > 1]  # fmt: skip
     if flat:
-        raise ConfigError(f"width: expected pixels to be averaged before the classifier, got {flat[0]}, which lists them")
+        raise ConfigError(
+            f"width: expected pixels to be averaged before the classifier, got {flat[0]}, which lists them"
+        )

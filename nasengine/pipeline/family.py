@@ -15,7 +15,7 @@ from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import ComputationGraph, cost
 from nasengine.initialization.auxiliary_network import AuxiliaryNetwork
 from nasengine.initialization.learngene import Learngene, num_stored
-from nasengine.initialization.sizes import resized
+from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.initialization.width import with_width
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.exporting import export_checked
@@ -50,6 +50,11 @@ class Ancestor:
     dataset: ImageDataset
     recipe: TrainingRecipe
     lineage: dict[str, Any]
+
+    @property
+    def own_sizes(self) -> tuple[int, int]:
+        """Depth and width."""
+        return sizes_of(self.space, self.architecture, self.config)
 
 
 @dataclass(frozen=True)
@@ -89,15 +94,11 @@ class Family:
         self.members = [
             Member(depth, width) for width in sorted(set(settings.widths)) for depth in sorted(set(settings.depths))
         ]
-        self.width = max(settings.widths, key=lambda width: (width == self.own_width, width))
+        own_width = ancestor.own_sizes[1]
+        self.width = own_width if own_width in settings.widths else max(settings.widths)
         self._graphs = {member: self.graph_of(member) for member in self.members}
         self._auxiliary_graphs = [self.graph_of(Member(depth, self.width)) for depth in self._auxiliary_depths()]
         AuxiliaryNetwork(self._auxiliary_graphs, stages=settings.stages)
-
-    @property
-    def own_width(self) -> int:
-        """Channels of the ancestor."""
-        return self.ancestor.config.channels
 
     def _auxiliary_depths(self) -> list[int]:
         """The deepest first: its stages count."""

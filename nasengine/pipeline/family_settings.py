@@ -61,9 +61,10 @@ class FamilySettings(BaseModel):
 
 SIZES = {"small": 0.5, "medium": 1.0, "large": 2.0}
 """Depth as a multiple of the winner's."""
+MAX_SIZE = 4096
 
 
-def sizes_of(
+def chosen_sizes(
     own_depth: int, own_width: int, *, depths: tuple[int, ...], widths: tuple[int, ...], sizes: tuple[str, ...]
 ) -> dict[str, tuple[int, ...]]:
     """Depths and widths of a family, from numbers or names; the ancestor's own where none are given.
@@ -71,7 +72,7 @@ def sizes_of(
     Raises:
         ConfigError: a name that means nothing, or depths beside names.
 
-    >>> sizes_of(4, 16, depths=(), widths=(), sizes=("small", "large"))
+    >>> chosen_sizes(4, 16, depths=(), widths=(), sizes=("small", "large"))
     {'depths': (2, 8), 'widths': (16,)}
     """
     unknown = [name for name in sizes if name not in SIZES]
@@ -80,5 +81,8 @@ def sizes_of(
             f"--sizes: expected names among {', '.join(SIZES)}, and no --depths beside them, "
             f"got {', '.join(sizes)}{' and depths' if depths else ''}"
         )
+    largest = max((*depths, *widths), default=1)
+    if largest > MAX_SIZE:
+        raise ConfigError(f"sizes: expected depths and widths of at most {MAX_SIZE}, got {largest}")
     named = tuple(dict.fromkeys(max(1, round(SIZES[name] * own_depth)) for name in sizes))
     return {"depths": depths or named or (own_depth,), "widths": widths or (own_width,)}

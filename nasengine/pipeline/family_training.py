@@ -20,7 +20,11 @@ RECALIBRATION_BATCHES = 16
 
 
 def auxiliary_training(
-    network: AuxiliaryNetwork, teacher: nn.Module, dataset: ImageDataset, recipe: TrainingRecipe, settings: FamilySettings
+    network: AuxiliaryNetwork,
+    teacher: nn.Module,
+    dataset: ImageDataset,
+    recipe: TrainingRecipe,
+    settings: FamilySettings,
 ) -> NetworkTraining:
     """Training of an auxiliary network by distillation; each batch goes through one of its depths, drawn evenly."""
     count = len(network.networks)

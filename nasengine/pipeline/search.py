@@ -13,9 +13,12 @@ from nasengine.data import ImageDataset
 from nasengine.errors import StoreError
 from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import cost, fingerprint
+from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import ArchitectureSearch, MakeStrategy
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
+from nasengine.pipeline.family import Ancestor
+from nasengine.pipeline.family_settings import chosen_sizes
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.protocols import Exporter, PoolPredictor, SupernetSpace, Task, TaskState
@@ -111,6 +114,19 @@ class Search:
         counts = {f"num_{part}": len(getattr(data, part)) for part in ("train", "validation", "test")}
         shape = list(data.image_shape)
         return {"name": data.name, "num_classes": data.num_classes, "image_shape": shape, **counts}
+
+    def check_sizes(self) -> None:
+        """See that networks of the sizes of the family can be built, whatever the winner will be.
+
+        Raises:
+            ConfigError: a size that cannot be.
+            GraphError: images that are too small for it.
+        """
+        config = self.architecture_search.final_config
+        architecture = self.space.sample(random.Random(0))
+        own = sizes_of(self.space, architecture, config)
+        for depth in chosen_sizes(*own, depths=self.settings.depths, widths=(), sizes=self.settings.sizes)["depths"]:
+            self.space.to_graph(*resized(self.space, architecture, config, depth=depth))
 
     def _check_data(self) -> None:
         """Record which images are used; a resumed run must see the same."""
@@ -212,6 +228,23 @@ class Search:
         tested = self.store.last("test", network=WINNER)
         metadata = {"space": self.settings.space, "genotype": tested["result"]["genotype"] if tested else ""}
         return export_checked(network, self.dataset, path, self.exporter, metadata)
+
+    def ancestor(self, store: RunStore) -> Ancestor:
+        """The winner of a finished run, as a family begins with it.
+
+        Raises:
+            StoreError: the run has no winner yet.
+        """
+        network = self.trained_winner(store)
+        result = (store.last("test", network=WINNER) or {})["result"]
+        lineage = {
+            "run": str(store.folder), "genotype": result["genotype"], "data": self.dataset.name,
+            "test_accuracy": result["test_accuracy"], "weights_sha256": result["weights_sha256"],
+        }  # fmt: skip
+        return Ancestor(
+            self.space, self.space.parse(result["genotype"]), self.architecture_search.final_config, network,
+            self.dataset, self.scale.final, lineage,
+        )  # fmt: skip
 
     def trained_winner(self, store: RunStore) -> GraphNetwork:
         """The winner of a finished run, with the weights that were tested.

@@ -36,6 +36,7 @@ class SearchSettings(BaseModel):
         learning_rate: overrides the budget's.
         precision: of the layers while training; ``bfloat16`` is for GPUs and gives other results.
         compiled: networks are compiled with ``torch.compile`` before they are trained.
+        depths, sizes: numbers of cells, or names, of the family that the search ends with; none by default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +61,8 @@ class SearchSettings(BaseModel):
     learning_rate: float | None = None
     precision: Precision = "float32"
     compiled: bool = False
+    depths: tuple[int, ...] = ()
+    sizes: tuple[Literal["small", "medium", "large"], ...] = ()
 
     @classmethod
     def read(cls, content: dict[str, Any], where: str) -> "SearchSettings":
@@ -85,6 +88,8 @@ class SearchSettings(BaseModel):
             faults.append(f"--preset {self.preset}: expected a preset made for --training {self.training}")
         if self.selection == "magnitude" and self.training == "fixed":
             faults.append("--selection magnitude: expected trained architecture weights, got --training fixed")
+        if self.depths and self.sizes:
+            faults.append("--depths: expected no --sizes beside them; leave one of them out")
         if self.learning_rate is not None and not 0 < self.learning_rate < 10:
             faults.append(f"--learning-rate: expected a number between 0 and 10, got {self.learning_rate}")
         if faults:

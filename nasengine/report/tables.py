@@ -74,3 +74,21 @@ def runs_table(content: dict[str, Any]) -> Table:
         what = "{} on {}, {}, seed {}".format(*parts) if settings else ""
         rows.append((row["run"], what, row["status"], "" if accuracy is None else f"{accuracy:.4f}"))
     return ("run", "search", "status", "test accuracy"), rows
+
+
+def family_table(content: dict[str, Any]) -> Table:
+    """Networks of a family."""
+    learngene = content["learngene"]
+    rows: Rows = [
+        (
+            row["name"], f"{row['num_parameters']:,}", f"{row['macs'] / 1e6:.2f} M", f"{row['untuned_accuracy']:.4f}",
+            f"{row['test_accuracy']:.4f}",
+            f"{row['scratch_test_accuracy']:.4f}" if "scratch_test_accuracy" in row else "",
+        )
+        for row in content["members"]
+    ]  # fmt: skip
+    rows.append(("learngene", f"{learngene['num_values']:,}", "", "", "", ""))
+    rows.append(
+        (f"stored, {learngene['ratio']:.1f} times as much", f"{learngene['num_values_of_members']:,}", "", "", "", "")
+    )
+    return ("network", "parameters", "macs", "untuned", "tuned", "from scratch, as briefly"), rows

@@ -128,9 +128,7 @@ def _proxies(
     return targets
 
 
-def _clusters(
-    ensemble: ZeroShotEnsemble, pool: UnlabelledPool, families: Mapping[str, Family]
-) -> dict[str, float]:
+def _clusters(ensemble: ZeroShotEnsemble, pool: UnlabelledPool, families: Mapping[str, Family]) -> dict[str, float]:
     """The fuzzifier, and the mean entropy of memberships, from 0 (hard) to 1 (uniform).
 
     The fuzzifier is chosen on the labelled networks; those of other spaces lie between the clusters.

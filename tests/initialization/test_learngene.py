@@ -98,7 +98,9 @@ def test_other_depths_are_trained_with_the_same_weights():
     graphs = [graph_of(cells, DARTS) for cells in (8, 5)]
     auxiliary = trained(graphs)
     name = "cells/4/input1/conv"
-    assert auxiliary.network(1).nodes[module_key(name)].weight is not auxiliary.network(0).nodes[module_key(name)].weight
+    assert (
+        auxiliary.network(1).nodes[module_key(name)].weight is not auxiliary.network(0).nodes[module_key(name)].weight
+    )
     learngene = Learngene.of(auxiliary, {})
     assert learngene.expand(graphs[1]).graph == graphs[1]  # the odd second cell of five has a stage of its own
     alone = Learngene.of(trained(graphs[:1]), {})

@@ -50,7 +50,8 @@ def test_layers_are_dealt_as_published(depth, expected):
 def test_proportional_sizes_add_up_and_keep_their_order(sizes, extra):
     depth = len(sizes) + extra
     found = proportional_sizes(depth, sizes)
-    assert sum(found) == depth and min(found) >= 1
+    assert sum(found) == depth
+    assert min(found) >= 1
     for first, second in zip(range(len(sizes)), range(1, len(sizes)), strict=False):
         if sizes[first] > sizes[second]:
             assert found[first] >= found[second]
@@ -80,7 +81,9 @@ def test_stage_sizes_that_do_not_fit(sizes):
 
 def test_fewer_units_than_stages():
     stages = stages_of(graph_of(NASBENCH201, 4), 3)
-    with pytest.raises(ConfigError, match="expected at least 3 units from stages/0/cells/0 on, one for each stage, got 2"):
+    with pytest.raises(
+        ConfigError, match="expected at least 3 units from stages/0/cells/0 on, one for each stage, got 2"
+    ):
         places_in(graph_of(NASBENCH201, 2), stages)
 
 

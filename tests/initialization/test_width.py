@@ -86,9 +86,7 @@ RESIDUAL = NASBENCH201.parse(
 
 
 def residual_graph(cells):
-    return NASBENCH201.to_graph(
-        RESIDUAL, replace(NASBENCH201.defaults, cells=cells, channels=4, image_shape=IMAGE)
-    )
+    return NASBENCH201.to_graph(RESIDUAL, replace(NASBENCH201.defaults, cells=cells, channels=4, image_shape=IMAGE))
 
 
 @torch.no_grad()
