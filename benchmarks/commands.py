@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks.initialization_commands import init
 from benchmarks.options import (
     DataPath,
     Json,
@@ -204,6 +205,7 @@ def splitting(
 
 
 app.command()(predictor)
+app.command()(init)
 app.command(name="predictor-ablation")(ablation)
 app.command(name="predictor-speed")(predictor_speed)
 app.command()(strategy)

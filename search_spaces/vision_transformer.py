@@ -6,8 +6,9 @@ SWS's released descendants take the mean before the norm, and the small ones hav
 here ``resized`` changes depth or width and nothing else, so that what is inherited computes the same.
 
 Queries, keys and values have a linear layer each: as many weights as one layer of three times the width, no slower,
-and each weight holds one thing. Weights start as torch draws them by default and position embeddings at zero, not as
-DeiT's truncated normal values, with which small networks learn much slower here.
+and each weight holds one thing. Weights start as torch draws them by default, not as DeiT's truncated normal values,
+with which small networks learn much slower here. Position embeddings start with a deviation of 1: on digits, after ten
+epochs, 5 blocks of width 64 reached .95 so, and .84 from zero or from DeiT's .02 (two seeds).
 
 A genotype names five sizes: ``depth=12,width=192,heads=3,ratio=4,patch=4``. Families of networks vary in depth and
 width, so any of these are valid up to ``MAX_DEPTH`` and ``MAX_WIDTH``; ``CHOICES`` are what is searched and counted.

@@ -59,7 +59,7 @@ def _tokens(builder: GraphBuilder, sizes: TransformerSizes, config: NetworkConfi
     shape = (rows * columns, sizes.width)
     last = builder.add("transpose", conv, name="patches/channels_last", axes=(1, 2, 0))
     last = builder.add("reshape", last, name="patches/tokens", shape=shape)
-    return builder.add("offset", last, name="positions", learned=True, parameter_shape=shape)
+    return builder.add("offset", last, name="positions", learned=True, parameter_shape=shape, initial_deviation=1.0)
 
 
 def _attention(builder: GraphBuilder, source: int, heads: int, block: str) -> int:

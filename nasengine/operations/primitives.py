@@ -13,16 +13,20 @@ from nasengine.operations.convolution import Convolution
 
 
 class Affine(nn.Module):
-    """Multiplies by, or adds, a learned value that broadcasts over the input."""
+    """Multiplies by, or adds, a learned value that broadcasts over the input.
+
+    It starts as the identity, or away from it by random numbers of the node's ``initial_deviation``.
+    """
 
     def __init__(self, operation: Operation) -> None:
         super().__init__()
         self.multiply = operation.kind == "scale"
         self.value = nn.Parameter(torch.empty(operation.attribute("parameter_shape")))
+        self.deviation = float(operation.attribute("initial_deviation", 0.0))
 
-    def reset_parameters(self) -> None:
-        """Start as the identity."""
-        nn.init.constant_(self.value, float(self.multiply))
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        """Draw the value."""
+        nn.init.normal_(self.value, float(self.multiply), self.deviation, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.value if self.multiply else x + self.value
@@ -95,7 +99,9 @@ def initialize_(module: nn.Module, generator: torch.Generator) -> None:
         if module.bias is not None:
             bound = 1 / math.sqrt(module.weight[0].numel())
             nn.init.uniform_(module.bias, -bound, bound, generator=generator)
-    elif isinstance(module, (nn.BatchNorm2d, nn.LayerNorm, Affine)):
+    elif isinstance(module, Affine):
+        module.reset_parameters(generator)
+    elif isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)):
         module.reset_parameters()
 
 
