@@ -172,6 +172,7 @@ def describe(
 
         from nasengine import registry
         from nasengine.graph import cost, fingerprint
+        from nasengine.protocols import SupportsSupernet
         from nasengine.report.cell_drawing import draw_cells
 
         found = registry.load("search space", space)
@@ -184,8 +185,12 @@ def describe(
             cells=cells or found.defaults.cells,
         )
         graph = found.to_graph(chosen, config)
-        picture = out or Path(f"{space}-{fingerprint(graph)[:8]}.png")
-        draw_cells(found.topology, chosen.genotype, picture, title=f"{space}")
+        picture = None
+        if isinstance(found, SupportsSupernet):
+            picture = out or Path(f"{space}-{fingerprint(graph)[:8]}.png")
+            draw_cells(found.topology, chosen.genotype, picture, title=f"{space}")
+        elif out is not None:
+            raise ConfigError(f"--out: expected a space of cells, which can be drawn, got {space}; leave --out away")
         return {
             "space": space,
             "genotype": found.format(chosen),
@@ -194,7 +199,7 @@ def describe(
             "fingerprint": fingerprint(graph),
             "channels": config.channels,
             "cells": config.cells,
-            "picture": str(picture),
+            "picture": None if picture is None else str(picture),
         }
 
     def show(content: dict[str, Any]) -> None:

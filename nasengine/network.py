@@ -33,6 +33,7 @@ class GraphNetwork(nn.Module):
         self.nodes = build_modules(graph, seed)
         self._functions = build_functions(graph, self.nodes)
         self._plan = Plan(graph, range(len(graph)))
+        self._kept_summands: frozenset[tuple[int, int]] | None = None
 
     def forward(
         self, x: Tensor, drop_path: float = 0.0, generator: torch.Generator | None = None
@@ -42,12 +43,14 @@ class GraphNetwork(nn.Module):
         Args:
             x: images, shape (batch, channels, height, width).
             drop_path: chance that a summand of a cell's node is dropped for an image (Larsson et al., 2017, arXiv
-                1605.07648); identities are never dropped. Only while training.
+                1605.07648); identities and shortcuts are never dropped. Only while training.
             generator: source of that chance, on the CPU.
         """
         drop = None
         if drop_path > 0 and self.training:
-            drop = _DropPath(self.graph, drop_path, generator)
+            if self._kept_summands is None:
+                self._kept_summands = _kept_summands(self.graph)
+            drop = _DropPath(self._kept_summands, drop_path, generator)
         outputs = self._plan.run(x, self._functions, drop)
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -114,15 +117,39 @@ def _not_called(*_: Tensor) -> Tensor:
 class _DropPath:
     """Zeroes whole summands of additions for some images, and scales the others up."""
 
-    def __init__(self, graph: ComputationGraph, chance: float, generator: torch.Generator | None) -> None:
-        self.keep, self.generator = 1.0 - chance, generator
-        self.kinds = [operation.kind for operation in graph.operations]
+    def __init__(self, kept: frozenset[tuple[int, int]], chance: float, generator: torch.Generator | None) -> None:
+        self.kept, self.keep, self.generator = kept, 1.0 - chance, generator
 
-    def __call__(self, source: int, value: Tensor) -> Tensor:
-        if self.kinds[source] == "identity":
+    def __call__(self, node: int, source: int, value: Tensor) -> Tensor:
+        if (node, source) in self.kept:
             return value
-        kept = torch.rand((value.shape[0], 1, 1, 1), generator=self.generator) < self.keep
+        shape = (value.shape[0], *(1 for _ in value.shape[1:]))
+        kept = torch.rand(shape, generator=self.generator) < self.keep
         return value * kept.to(value.device, value.dtype) / self.keep
+
+
+def _kept_summands(graph: ComputationGraph) -> frozenset[tuple[int, int]]:
+    """Summands that are never dropped: identities, and shortcuts, from which other summands of the sum are computed."""
+    kinds = [operation.kind for operation in graph.operations]
+    found = set()
+    for node, sources in enumerate(graph.inputs):
+        if kinds[node] == "add":
+            found |= {(node, source) for source in sources if kinds[source] == "identity"}
+            found |= {(node, source) for source in sources if _feeds(graph, source, sources)}
+    return frozenset(found)
+
+
+def _feeds(graph: ComputationGraph, source: int, summands: Sequence[int]) -> bool:
+    """Whether another summand is computed from this one."""
+    open_nodes, seen = [other for other in summands if other != source], set()
+    while open_nodes:
+        node = open_nodes.pop()
+        if node == source:
+            return True
+        if node > source and node not in seen:  # nodes before the source cannot be computed from it
+            seen.add(node)
+            open_nodes.extend(graph.inputs[node])
+    return False
 
 
 class Plan:
@@ -152,7 +179,7 @@ class Plan:
         self,
         x: Tensor,
         functions: Sequence[Callable[..., Tensor]],
-        drop: Callable[[int, Tensor], Tensor] | None = None,
+        drop: Callable[[int, int, Tensor], Tensor] | None = None,
         mix: Callable[[int, list[Tensor]], Tensor] | None = None,
     ) -> tuple[Tensor, ...]:
         """Compute the outputs of the graph for a batch ``x``."""
@@ -168,7 +195,7 @@ class Plan:
             elif kind == "mix" and mix is not None:
                 values[node] = mix(node, parts)
             elif kind == "add" and drop is not None:
-                dropped = [drop(source, part) for source, part in zip(self.sources[node], parts, strict=True)]
+                dropped = [drop(node, source, part) for source, part in zip(self.sources[node], parts, strict=True)]
                 values[node] = functions[node](*dropped)
             else:
                 values[node] = functions[node](*parts)

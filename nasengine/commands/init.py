@@ -40,6 +40,9 @@ def init(
     ] = True,
     stages: Annotated[str, typer.Option(help="Stages of each run of equal cells, or all their sizes.")] = "1",
     rescale: Annotated[bool, typer.Option(help="Scale residual updates by the number of repeats.")] = False,
+    learngene: Annotated[
+        Path | None, typer.Option(help="Begin with this one, made from the same genotype.", show_default="a new one")
+    ] = None,
     compare: Annotated[bool, typer.Option(help="Train each size from scratch for as many epochs, too.")] = True,
     out: Annotated[Path | None, typer.Option(help="Folder; goes on there.", show_default="RUN/family")] = None,
     as_json: Json = False,
@@ -57,7 +60,7 @@ def init(
         options = {
             "epochs": epochs, "tuning_epochs": tuning_epochs, "distillation_weight": distillation_weight,
             "temperature": temperature, "elastic": elastic, "stages": _stages(stages), "rescale": rescale,
-            "compare": compare,
+            "compare": compare, "learngene": None if learngene is None else str(learngene.resolve()),
         }  # fmt: skip
         parent = RunStore.open(run)
         try:

@@ -4,6 +4,7 @@ Steps that the store has already are not repeated, so that the same call starts 
 """
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from nasengine.architecture import Architecture
 from nasengine.checkpoint import pack
 from nasengine.data import ImageDataset
+from nasengine.errors import ConfigError
 from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import ComputationGraph, cost
 from nasengine.initialization.auxiliary_network import AuxiliaryNetwork
@@ -98,7 +100,9 @@ class Family:
         self.width = own_width if own_width in settings.widths else max(settings.widths)
         self._graphs = {member: self.graph_of(member) for member in self.members}
         self._auxiliary_graphs = [self.graph_of(Member(depth, self.width)) for depth in self._auxiliary_depths()]
-        AuxiliaryNetwork(self._auxiliary_graphs, stages=settings.stages)
+        self._given = None if settings.learngene is None else self._read(Path(settings.learngene))
+        if self._given is None:
+            AuxiliaryNetwork(self._auxiliary_graphs, stages=settings.stages)
 
     def _auxiliary_depths(self) -> list[int]:
         """The deepest first: its stages count."""
@@ -121,8 +125,7 @@ class Family:
         """
         self.store = store
         torch.set_num_threads(self.settings.threads)
-        auxiliary = self._train_auxiliary()
-        learngene = self._learngene(auxiliary)
+        learngene = self._given or self._learngene(self._train_auxiliary())
         rows = [self._member(member, learngene) for member in self.members]
         summary = {
             "family": str(store.folder),
@@ -134,6 +137,18 @@ class Family:
         }
         store.write_summary(summary)
         return summary
+
+    def _read(self, path: Path) -> Learngene:
+        """A learngene that is there already; every size must find its weights in it."""
+        found = Learngene.load(path)
+        genotype = self.ancestor.lineage["genotype"]
+        lineage = found.manifest.get("lineage")
+        known = lineage.get("genotype") if isinstance(lineage, dict) else None
+        if known != genotype:
+            raise ConfigError(f"learngene {path}: expected one of the genotype {genotype}, got one of {known}")
+        for depth in {member.depth for member in self.members}:
+            found.expand(self.graph_of(Member(depth, self.width)), rule=self.settings.depth_rule)
+        return found
 
     # --- the learngene ----------------------------------------------------------------------------------------------
 
@@ -157,7 +172,8 @@ class Family:
     def _sizes(self, learngene: Learngene) -> dict[str, Any]:
         """What initialises the family, against what storing each network would take."""
         each = {member.name: num_stored(GraphNetwork(graph)) for member, graph in self._graphs.items()}
-        path = self.store.folder / LEARNGENE_NAME
+        given = self.settings.learngene
+        path = Path(given) if given is not None else self.store.folder / LEARNGENE_NAME
         return {
             "path": str(path), "bytes": path.stat().st_size, "num_values": learngene.num_values,
             "num_values_of_members": sum(each.values()),

@@ -48,7 +48,7 @@ def describe_table(content: dict[str, Any]) -> Table:
         ("peak activations", f"{content['peak_activation_bytes'] / 2**10:.0f} KiB for one image"),
         ("network", f"{content['channels']} channels, {content['cells']} cells, {content['num_nodes']} operations"),
         ("fingerprint", content["fingerprint"][:16]),
-        ("picture", content["picture"]),
+        ("picture", content["picture"] or "none: this space has no cells"),
     ]
     return ("", content["space"]), rows
 

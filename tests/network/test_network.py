@@ -59,6 +59,17 @@ def test_drop_path_spares_identities_and_keeps_the_mean():
     assert network.eval()(torch.ones(5, 1, 1, 1), 0.2).unique().tolist() == [2.0]
 
 
+def test_drop_path_spares_shortcuts_and_fits_tokens():
+    builder = GraphBuilder()
+    stream = builder.add("relu", builder.input((2, 3)), name="stream")
+    branch = builder.add("scale", builder.add("relu", stream, name="branch"), name="scaled", value=3.0)
+    network = GraphNetwork(builder.build(builder.add("add", stream, branch, name="sum")))
+    values = network(torch.ones(4_000, 2, 3), 0.25, torch.Generator().manual_seed(0))
+    assert sorted(values.unique().tolist()) == [1.0, 5.0]  # the stream alone, or with 3 / 0.75
+    assert values.mean().item() == pytest.approx(4.0, abs=0.1)
+    assert (values.flatten(1) == values[:, :1, 0]).all()  # whole images
+
+
 def test_kinds_that_cannot_be_computed_are_refused():
     builder = GraphBuilder()
     node = builder.add("offset", builder.input((4,)), name="buffer", fixed=(4,))
