@@ -75,9 +75,7 @@ def test_a_family_that_is_interrupted_goes_on(ancestor, tmp_path):
     assert without_times(parts) == without_times(whole)
     for mine, other in zip(parts["members"], whole["members"], strict=True):
         assert mine | {"weights": ""} == other | {"weights": ""}
-        contents = [
-            (tmp_path / name / f"{mine['name']}.safetensors").read_bytes() for name in ("whole", "parts")
-        ]
+        contents = [(tmp_path / name / f"{mine['name']}.safetensors").read_bytes() for name in ("whole", "parts")]
         assert contents[0] == contents[1]
     assert [row["depth"] for row in whole["members"]] == [1, 3]
     assert json.loads((tmp_path / "whole" / "summary.json").read_text())["members"] == whole["members"]
