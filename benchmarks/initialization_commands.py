@@ -8,7 +8,6 @@ import typer
 from benchmarks.options import Json, Out, Seeds, Threads, finish, load, names, numbers, one_of
 
 SETUPS = ("nasbench201-digits", "transformer-digits", "nasbench201-cifar10")
-FIGURES = ("accuracy_0", "accuracy_1", "accuracy_tenth", "accuracy_full")
 
 
 def init(
@@ -43,21 +42,22 @@ def init(
             raise ConfigError(f"--data: expected CIFAR-10 for {SETUPS[2]}, got nothing")
         cifar = load(data) if data else None
         results = ResultsFile(out, KEY)
-        rows: list[dict[str, Any]] = []
         for setup in initialization_setups.setups(chosen, load("digits"), cifar, epochs):
-            rows += run(
+            rows = run(
                 setup, results, seeds=numbers(seeds, "--seeds"), report=lambda line: print(line, file=sys.stderr)
             )
-        shown.extend(summary(rows))
+            shown.extend(summary(setup, list(rows)))
         return shown
 
     def lines() -> list[tuple[str, ...]]:
+        from benchmarks.initialization_quality import FIGURES
+
         return [
             (row["setup"], row["arm"], *(_figure(row, name) for name in FIGURES), str(row.get("storage_ratio", "")))
             for row in shown
         ]
 
-    finish(work, ("setup", "arm", "0 epochs", "1", "a tenth", "all", "stored"), lines, as_json)
+    finish(work, ("setup", "arm", "0 epochs", "1", "a tenth", "as costly", "all", "stored"), lines, as_json)
 
 
 def _figure(row: dict[str, Any], name: str) -> str:

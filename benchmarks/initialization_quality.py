@@ -1,7 +1,10 @@
 """How well families of networks begin: stage-wise sharing against other ways to begin, and against scratch.
 
-A family is one architecture at ten depths. Every arm has the same images, augmentation, batches and recipe; inherited
-networks are tuned at a smaller learning rate, by the same recipe otherwise. Test images decide nothing.
+A family is one architecture at ten depths. All arms have the same images, augmentation, order of batches and recipe,
+but for what a way to begin calls for: inherited networks are tuned at a fifth of the learning rate, trainings of a
+tenth of the epochs and less have no warm-up, and those that share stages or are taught learn from a teacher, whose own
+training is not counted (it is a search's winner, which is there). Settings were not tuned on these images; no test
+image decides anything.
 """
 
 import statistics
@@ -25,7 +28,9 @@ from nasengine.randomness import seed_of
 from nasengine.supernet import Supernet
 from nasengine.supernet.training import SinglePathTraining
 
-KEY = ("benchmark", "setup", "arm", "depth", "seed", "epochs")
+KEY = ("benchmark", "setup", "arm", "depth", "seed", "epochs", "settings")
+NAME = "network"
+"""Of all trainings: the order of batches depends on it."""
 
 
 class Work:
@@ -46,7 +51,7 @@ class Work:
         self.report(f"seed {self.seed}: {name}, {recipe.epochs} epochs")
         setup = self.setup
         objective = distillation(self.teacher, setup.distillation_weight, setup.temperature) if taught else None
-        task = NetworkTraining(name, network, setup.dataset, recipe, seed=self.seed, objective=objective)
+        task = NetworkTraining(NAME, network, setup.dataset, recipe, seed=self.seed, objective=objective)
         for epoch in range(task.num_steps):
             task.run_step(epoch)
         return self.test(network)
@@ -105,10 +110,10 @@ class Work:
 
     @cached_property
     def extracted(self) -> GraphNetwork:
-        """The architecture at the smallest depth with the weights of a supernet that was trained path by path."""
+        """The architecture at the largest depth with the weights of a supernet that was trained path by path."""
         setup, space = self.setup, self.setup.search_space
         assert isinstance(space, SupernetSpace)
-        config = replace(setup.config, cells=setup.depths[0])
+        config = replace(setup.config, cells=max(setup.depths))
         supernet = Supernet(space, config, seed_of(self.seed, "supernet"))
         self.report(f"seed {self.seed}: supernet, {setup.recipe.epochs} epochs")
         everything = replace(setup.dataset, train=setup.dataset.all_training)
@@ -124,13 +129,14 @@ class Arm:
 
     Args:
         begin: makes a network of a depth.
-        trains: which networks the arm trains before the family's own, as multiples of a training from scratch.
-        stored: numbers that are stored to begin the family; None for those of all members.
+        stored: numbers that are stored to begin the family.
+        depth: of the one network that is trained for all epochs before the family's own.
+        is_possible: whether a setup has what it needs.
     """
 
     begin: Callable[[Work, int], GraphNetwork]
-    trains: float
-    stored: Callable[[Work], int] | None = None
+    stored: Callable[[Work], int]
+    depth: Callable[[Setup], float]
     is_possible: Callable[[Setup], bool] = lambda setup: True
 
 
@@ -138,24 +144,30 @@ def _is_convolutional(setup: Setup) -> bool:
     return isinstance(setup.search_space, SupernetSpace)
 
 
+def _deepest(setup: Setup) -> int:
+    return max(setup.depths)
+
+
 ARMS = {
     "shared stages (SWS)": Arm(
-        lambda work, depth: work.shared.expand(work.setup.graph(depth)), 1.0, lambda work: work.shared.num_values
+        lambda work, depth: work.shared.expand(work.setup.graph(depth)), lambda work: work.shared.num_values,
+        lambda setup: setup.auxiliary_depth,
     ),
     "elastic stages": Arm(
-        lambda work, depth: work.elastic.expand(work.setup.graph(depth)), 1.0, lambda work: work.elastic.num_values
+        lambda work, depth: work.elastic.expand(work.setup.graph(depth)), lambda work: work.elastic.num_values,
+        lambda setup: statistics.mean(setup.depths),
     ),
     "leading units": Arm(
-        lambda work, depth: leading_units(work.trained(max(work.setup.depths)), work.setup.graph(depth)), 1.0,
-        lambda work: num_stored(work.trained(max(work.setup.depths))),
+        lambda work, depth: leading_units(work.trained(_deepest(work.setup)), work.setup.graph(depth)),
+        lambda work: num_stored(work.trained(_deepest(work.setup))), _deepest,
     ),
     "Net2Net": Arm(
-        lambda work, depth: deepened(work.trained(min(work.setup.depths)), work.setup.graph(depth)), 1.0,
-        lambda work: num_stored(work.trained(min(work.setup.depths))),
+        lambda work, depth: deepened(work.trained(min(work.setup.depths)), work.setup.graph(depth)),
+        lambda work: num_stored(work.trained(min(work.setup.depths))), lambda setup: min(setup.depths),
     ),
     "supernet": Arm(
-        lambda work, depth: leading_units(work.extracted, work.setup.graph(depth)), 1.0,
-        lambda work: num_stored(work.extracted), _is_convolutional,
+        lambda work, depth: leading_units(work.extracted, work.setup.graph(depth)),
+        lambda work: num_stored(work.extracted), _deepest, _is_convolutional,
     ),
 }  # fmt: skip
 """Arms that inherit; ``scratch`` and ``distillation`` have trainings of their own."""
@@ -171,7 +183,7 @@ def run(setup: Setup, results: ResultsFile, *, seeds: Sequence[int], report: Cal
             for depth in setup.depths:
                 key = {
                     "benchmark": "init", "setup": setup.name, "arm": arm, "depth": depth, "seed": seed,
-                    "epochs": setup.recipe.epochs,
+                    "epochs": setup.recipe.epochs, "settings": setup.digest,
                 }  # fmt: skip
                 known = results.find(**key)
                 if known is None:
@@ -193,15 +205,13 @@ def _measured(work: Work, arm: str, depth: int) -> Row:
         network = work.trained(depth)
         return short | {"accuracy_full": work.test(network), "num_stored": num_stored(network)}
     if arm == "distillation":
-        # As many epochs for each as stage-wise sharing spends on one, its auxiliary network included.
-        epochs = round(recipe.epochs / len(setup.depths)) + tenth
+        # As many epochs as make the family's trainings cost what stage-wise sharing costs, counted in units.
+        spent = recipe.epochs * setup.auxiliary_depth + tenth * sum(setup.depths)
+        epochs = round(spent / sum(setup.depths))
         network = work.fresh(depth)
         found = work.train(network, replace(recipe, epochs=epochs, warmup_epochs=0), f"taught {depth}", taught=True)
-        return {"accuracy_tenth": found, "own_epochs": epochs}
-    row: Row = {}
-    stored = ARMS[arm].stored
-    if stored is not None:
-        row["num_stored"] = stored(work)
+        return {"accuracy_equal_compute": found, "own_epochs": epochs}
+    row: Row = {"num_stored": ARMS[arm].stored(work)}
     for name, epochs in (("accuracy_0", 0), ("accuracy_1", 1), ("accuracy_tenth", tenth)):
         network = ARMS[arm].begin(work, depth)
         recalibrate_on(network, setup.dataset, work.seed)
@@ -218,40 +228,69 @@ def tuning(setup: Setup, epochs: int) -> TrainingRecipe:
     )  # fmt: skip
 
 
-def summary(rows: Sequence[Row]) -> list[Row]:
-    """One row for each setup and arm: means over depths, spread over seeds, what is stored, and what is trained."""
-    groups: dict[tuple, list[Row]] = {}
+FIGURES = ("accuracy_0", "accuracy_1", "accuracy_tenth", "accuracy_equal_compute", "accuracy_full")
+RACES = (("accuracy_0", "accuracy_1"), ("accuracy_1", "accuracy_1"), ("accuracy_tenth", "accuracy_full"))
+"""What is compared with which accuracy from scratch."""
+
+
+def summary(setup: Setup, rows: Sequence[Row]) -> list[Row]:
+    """One row for each arm of a setup: means over depths and their spread over seeds, what is stored and trained."""
+    arms: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["setup"], row["arm"], row["epochs"]), []).append(row)
-    scratch = {(row["setup"], row["epochs"], row["seed"], row["depth"]): row for row in rows if row["arm"] == "scratch"}
-    return [_summed(group, scratch) for group in groups.values()]
-
-
-def _summed(group: list[Row], scratch: dict[tuple, Row]) -> Row:
-    seeds, depths = sorted({row["seed"] for row in group}), sorted({row["depth"] for row in group})
-    found: Row = {name: group[0][name] for name in ("benchmark", "setup", "data", "arm", "epochs")}
-    found |= {"seeds": seeds, "depths": depths}
-    for name in ("accuracy_0", "accuracy_1", "accuracy_tenth", "accuracy_full"):
-        means = [
-            statistics.mean(row[name] for row in group if row["seed"] == seed and name in row)
-            for seed in seeds
-            if any(name in row for row in group if row["seed"] == seed)
-        ]
-        if means:
-            found[name] = round(statistics.mean(means), 4)
-            found[f"{name}_spread"] = round(statistics.stdev(means), 4) if len(means) > 1 else 0.0
-    twins = [(row, scratch.get((row["setup"], row["epochs"], row["seed"], row["depth"]))) for row in group]
-    pairs = [(row, twin) for row, twin in twins if twin is not None]
-    for name, other in (
-        ("accuracy_0", "accuracy_1"),
-        ("accuracy_1", "accuracy_1"),
-        ("accuracy_tenth", "accuracy_full"),
-    ):
-        wins = [row[name] >= twin[other] for row, twin in pairs if name in row]
-        if wins and found["arm"] != "scratch":
-            found[f"{name}_at_least_scratch_{other.removeprefix('accuracy_')}"] = f"{sum(wins)} of {len(wins)}"
-    whole = [sum(twin["num_stored"] for row, twin in pairs if row["seed"] == seed) for seed in seeds]
-    own = [row["num_stored"] for row in group if "num_stored" in row]
-    if own and found["arm"] != "scratch" and whole[0]:
-        found["storage_ratio"] = round(whole[0] / own[0], 2)
+        arms.setdefault(row["arm"], []).append(row)
+    found = []
+    for arm, group in arms.items():
+        line: Row = {name: group[0][name] for name in ("benchmark", "setup", "data", "arm", "epochs")}
+        line |= {"seeds": sorted({row["seed"] for row in group}), "depths": list(setup.depths)}
+        for name in FIGURES:
+            line |= _mean_and_spread(group, name)
+        if arm in ARMS:
+            line |= _against_scratch(group, arms["scratch"]) | _costs(setup, arm)
+            line["storage_ratio"] = round(_stored(arms["scratch"], len(line["seeds"])) / group[0]["num_stored"], 2)
+        found.append(line)
     return found
+
+
+def _mean_and_spread(group: Sequence[Row], name: str) -> Row:
+    """Mean over depths of each seed, then mean and standard deviation over seeds."""
+    by_seed: dict[int, list[float]] = {}
+    for row in group:
+        if name in row:
+            by_seed.setdefault(row["seed"], []).append(row[name])
+    means = [statistics.mean(values) for values in by_seed.values()]
+    if not means:
+        return {}
+    spread = statistics.stdev(means) if len(means) > 1 else 0.0
+    return {name: round(statistics.mean(means), 4), f"{name}_spread": round(spread, 4)}
+
+
+def _against_scratch(group: Sequence[Row], scratch: Sequence[Row]) -> Row:
+    """At how many depths an arm is above a training from scratch, or level after all epochs, by means over seeds."""
+    found: Row = {}
+    for name, other in RACES:
+        mine, theirs = _by_depth(group, name), _by_depth(scratch, other)
+        level = other == "accuracy_full"
+        wins = [mine[depth] > theirs[depth] or (level and mine[depth] == theirs[depth]) for depth in mine]
+        found[f"{name}_beats_scratch_{other.removeprefix('accuracy_')}"] = f"{sum(wins)} of {len(wins)}"
+    return found
+
+
+def _by_depth(group: Sequence[Row], name: str) -> dict[int, float]:
+    depths = sorted({row["depth"] for row in group})
+    return {depth: round(statistics.mean(row[name] for row in group if row["depth"] == depth), 6) for depth in depths}
+
+
+def _costs(setup: Setup, arm: str) -> Row:
+    """How many times fewer epochs, and units times epochs, a family takes than from scratch, tuned for 1 or a tenth."""
+    epochs, count, units = setup.recipe.epochs, len(setup.depths), sum(setup.depths)
+    found: Row = {}
+    for name, tuned in (("1", 1), ("tenth", max(1, epochs // 10))):
+        found[f"times_fewer_epochs_{name}"] = round(epochs * count / (epochs + tuned * count), 2)
+        spent = epochs * ARMS[arm].depth(setup) + tuned * units
+        found[f"times_fewer_unit_epochs_{name}"] = round(epochs * units / spent, 2)
+    return found
+
+
+def _stored(scratch: Sequence[Row], num_seeds: int) -> float:
+    """Numbers in the files of a whole family."""
+    return sum(row["num_stored"] for row in scratch) / num_seeds

@@ -1,7 +1,8 @@
 """What the families of ``nasengine bench init`` are made of: architecture, sizes, data, training."""
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from nasengine import registry
 from nasengine.architecture import Architecture
@@ -70,6 +71,13 @@ class Setup:
         return space.to_graph(*resized(space, self.architecture, self.config, depth=depth))
 
     @property
+    def digest(self) -> str:
+        """Changes with any setting."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "dataset"}
+        values |= {"teacher": "" if self.teacher is None else self.teacher.digest, "images": len(self.dataset.train)}
+        return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
+
+    @property
     def own_depth(self) -> int:
         """Depth of a teacher of this setup."""
         return self.depths[len(self.depths) // 2]
@@ -84,7 +92,7 @@ def setups(names: Sequence[str], digits: ImageDataset, cifar: ImageDataset | Non
         cifar: 5,000 training images of 16x16 pixels are used.
         epochs: of trainings from scratch, instead of each setup's own.
     """
-    sgd = TrainingRecipe(epochs=30, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True)
+    sgd = TrainingRecipe(epochs=20, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True)
     cell = Setup("nasbench201-digits", "nasbench201", NASBENCH201_CELL, 8, tuple(range(1, 11)), 10, 1, sgd, digits)
     adamw = TrainingRecipe(
         epochs=60, batch_size=64, learning_rate=1e-3, weight_decay=0.05, optimizer="adamw", warmup_epochs=5
@@ -98,5 +106,10 @@ def setups(names: Sequence[str], digits: ImageDataset, cifar: ImageDataset | Non
     if cifar is not None:
         small = cifar.reduced(NUM_CIFAR_IMAGES, None, CIFAR_SIZE, 0)
         known["nasbench201-cifar10"] = replace(cell, name="nasbench201-cifar10", dataset=small)
-    found = [known[name] for name in names]
-    return [setup if epochs is None else replace(setup, recipe=replace(setup.recipe, epochs=epochs)) for setup in found]
+    return [known[name] if epochs is None else _shortened(known[name], epochs) for name in names]
+
+
+def _shortened(setup: Setup, epochs: int) -> Setup:
+    recipe = replace(setup.recipe, epochs=epochs, warmup_epochs=min(setup.recipe.warmup_epochs, epochs // 2))
+    teacher = None if setup.teacher is None else _shortened(setup.teacher, epochs)
+    return replace(setup, recipe=recipe, teacher=teacher)

@@ -28,8 +28,10 @@ def unpack(content: bytes) -> TaskState:
         tensors = load(content)
         length = int.from_bytes(content[:8], "little")
         values = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][VALUES_KEY])
-    except (SafetensorError, ValueError, KeyError) as fault:
+    except (SafetensorError, ValueError, KeyError, RecursionError) as fault:
         raise StoreError(f"state of a task: expected a safetensors file with values, got {fault!r}") from fault
+    if not isinstance(values, dict):
+        raise StoreError(f"state of a task: expected an object of values, got {type(values).__name__}")
     return TaskState(tensors, values)
 
 

@@ -39,6 +39,10 @@ def init(
         bool, typer.Option("--elastic/--one-depth", help="Share weights over all depths, or at the largest alone.")
     ] = True,
     stages: Annotated[str, typer.Option(help="Stages of each run of equal cells, or all their sizes.")] = "1",
+    depth_rule: Annotated[
+        str, typer.Option(help="Cells of a size are dealt to stages: even, or in the ratios of the largest.")
+    ] = "even",
+    tuning_rate: Annotated[float, typer.Option(help="Learning rate of sizes, as a share of the run's.")] = 0.2,
     rescale: Annotated[bool, typer.Option(help="Scale residual updates by the number of repeats.")] = False,
     learngene: Annotated[
         Path | None, typer.Option(help="Begin with this one, made from the same genotype.", show_default="a new one")
@@ -60,6 +64,7 @@ def init(
         options = {
             "epochs": epochs, "tuning_epochs": tuning_epochs, "distillation_weight": distillation_weight,
             "temperature": temperature, "elastic": elastic, "stages": _stages(stages), "rescale": rescale,
+            "depth_rule": depth_rule, "tuning_rate": tuning_rate,
             "compare": compare, "learngene": None if learngene is None else str(learngene.resolve()),
         }  # fmt: skip
         parent = RunStore.open(run)
@@ -93,6 +98,7 @@ def make_family(
         ConfigError: settings or sizes that cannot be, or a folder with another family.
     """
     from nasengine import registry
+    from nasengine.pipeline.exporting import file_hash
     from nasengine.pipeline.family import Family
     from nasengine.pipeline.family_settings import FamilySettings, chosen_sizes
     from nasengine.report.family_picture import draw_family
@@ -101,7 +107,9 @@ def make_family(
     every = ancestor.recipe.epochs
     usual = {"epochs": every, "tuning_epochs": max(1, every // 10)}
     given = {name: usual.get(name) if value is None else value for name, value in options.items()}
+    learngene = options.get("learngene")
     settings = FamilySettings.read({
+        "learngene_sha256": None if learngene is None else file_hash(Path(learngene)),
         "run": str(parent.folder.resolve()), "weights_sha256": ancestor.lineage["weights_sha256"],
         **chosen_sizes(*ancestor.own_sizes, **chosen), **given,
         "seed": search.settings.seed, "threads": search.settings.threads, "device": search.settings.device,
@@ -126,7 +134,7 @@ def _opened(folder: Path, settings: "FamilySettings") -> "RunStore":
         known = read_settings(folder)
     except StoreError:
         return RunStore.create(folder, settings.model_dump(mode="json"))
-    if known != settings.model_dump(mode="json"):
+    if _compared(known) != _compared(settings.model_dump(mode="json")):
         raise ConfigError(
             f"family {folder}: expected the settings that it was begun with, got others; choose another --out, or "
             "remove the folder"
@@ -134,10 +142,15 @@ def _opened(folder: Path, settings: "FamilySettings") -> "RunStore":
     return RunStore.open(folder)
 
 
+def _compared(settings: dict[str, Any]) -> dict[str, Any]:
+    """What makes a family the same: contents count, not the places where they lie."""
+    return {name: value for name, value in settings.items() if name not in ("run", "learngene")}
+
+
 def numbers(text: str, option: str) -> tuple[int, ...]:
     """Whole numbers of at least 1 with commas between them."""
     parts = [part.strip() for part in text.split(",")] if text else []
-    if not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
+    if not all(part.isdecimal() and len(part) <= 6 and int(part) > 0 for part in parts):
         raise ConfigError(f"{option}: expected whole numbers of at least 1 with commas between them, got {text!r}")
     return tuple(dict.fromkeys(map(int, parts)))
 

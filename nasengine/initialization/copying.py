@@ -12,7 +12,7 @@ import torch
 
 from nasengine.errors import ConfigError
 from nasengine.graph.computation_graph import ComputationGraph
-from nasengine.initialization.residual import residual_ends
+from nasengine.initialization.residual import hands_on_without, residual_ends
 from nasengine.initialization.units import Unit, runs_of, units_of
 from nasengine.network import GraphNetwork, module_key
 
@@ -36,16 +36,17 @@ def deepened(source: GraphNetwork, graph: ComputationGraph, seed: int = 0) -> Gr
         ConfigError: units that the source does not have, fewer units than it has, or added units whose input does not
             reach their output unchanged.
     """
-    network, added = _copied(source, graph, lambda position, length: min(position, length - 1), seed)
-    if sum(len(run) for run in runs_of(units_of(graph))) < len(units_of(source.graph)):
+    lengths = {run[0].signature: len(run) for run in runs_of(units_of(graph))}
+    if any(lengths.get(run[0].signature, len(run)) < len(run) for run in runs_of(units_of(source.graph))):
         raise ConfigError("deeper network: expected at least the depth of its source, got less")
+    network, added = _copied(source, graph, lambda position, length: min(position, length - 1), seed)
     with torch.no_grad():
         for unit in added:
             ends = residual_ends(network, unit)
-            if not ends:
+            if not hands_on_without(network, unit, ends):
                 raise ConfigError(
-                    f"deeper network: expected units that hand on their input, got {unit.name}, which does not; "
-                    "start from stage-wise sharing or from leading units"
+                    f"deeper network: expected units that can hand on their input, got {unit.name}, which adds "
+                    "something without weights to it; start from stage-wise sharing or from leading units"
                 )
             for node in ends:
                 for parameter in network.nodes[module_key(graph.names[node])].parameters():

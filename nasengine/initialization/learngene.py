@@ -5,7 +5,7 @@ network but its condensed part. One safetensors file holds the tensors; its head
 from, the stages, and what was measured.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from nasengine.protocols import TaskState
 from nasengine.store.artifacts import write_file
 
 FORMAT = 1
+MAX_SIZE = 4096
 MAX_BYTES = 4 * 2**30
 
 
@@ -118,11 +119,17 @@ def _stages(values: Mapping[str, Any], where: str) -> tuple[Stage, ...]:
             f"{where}: expected format {FORMAT}, got {found!r}; make it again with this version of nasengine"
         )
     stages = values.get("stages")
-    try:
-        assert isinstance(stages, Sequence)
-        return tuple(Stage(str(entry["name"]), str(entry["signature"]), int(entry["size"])) for entry in stages)
-    except (AssertionError, KeyError, TypeError, ValueError) as fault:
-        raise ConfigError(f"{where}: expected stages with name, signature and size, got others") from fault
+    rows: list[dict[str, Any]] = stages if isinstance(stages, list) else []
+    if not rows or not all(_is_stage(row) for row in rows):
+        raise ConfigError(f"{where}: expected stages with name, signature and a size of 1 to {MAX_SIZE}, got others")
+    return tuple(Stage(**row) for row in rows)
+
+
+def _is_stage(row: object) -> bool:
+    if not isinstance(row, dict) or set(row) != {"name", "signature", "size"}:
+        return False
+    texts = all(isinstance(row[name], str) for name in ("name", "signature"))
+    return texts and type(row["size"]) is int and 1 <= row["size"] <= MAX_SIZE
 
 
 def _manifest(values: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -69,3 +69,17 @@ def _passes(graph: ComputationGraph, node: int, inside: set[int]) -> bool:
     if graph.operations[node].kind == "add":
         return any(_passes(graph, _through(graph, source, inside), inside) for source in graph.inputs[node])
     return False
+
+
+def hands_on_without(network: GraphNetwork, unit: Unit, ends: Sequence[int]) -> bool:
+    """Whether a unit's output is its one input as it came, once the ends give zeros."""
+    graph, inside = network.graph, set(unit.nodes)
+    inputs = {source for node in unit.nodes for source in graph.inputs[node] if source not in inside}
+    node = _through(graph, unit.nodes[-1], inside)
+    while node in inside and graph.operations[node].kind == "add":
+        parts = [_through(graph, source, inside) for source in graph.inputs[node]]
+        left = [part for part in parts if part not in ends]
+        if len(left) != 1:
+            return False
+        node = left[0]
+    return inputs == {node}

@@ -30,20 +30,21 @@ def source_channels(num_old: int, num_new: int) -> Tensor:
 def with_width(network: GraphNetwork, graph: ComputationGraph, *, noise: float = 0.0, seed: int = 0) -> GraphNetwork:
     """A network of a graph that differs from the given network's in its channels only, with its weights.
 
-    Where no size shrinks, it computes the same, up to rounding, in eval mode; not with attention or layer norms, which
-    depend on the number of channels.
+    Where no size shrinks, it computes the same, up to rounding, in eval mode; with layer norms and attention, where
+    widths grow by a whole number.
 
     Args:
         network: trained.
         graph: the same operations under the same names, with other channels.
-        noise: copies of a channel are told apart by this much random change, as a share of a weight's deviation.
+        noise: copies of a channel are told apart by this much random change, as a share of a weight's deviation;
+            without any they get equal gradients and stay equal.
         seed: of that change.
 
     Raises:
         ConfigError: graphs that differ in more than their channels.
     """
-    _check_alike(network.graph, graph)
-    found = GraphNetwork(graph, seed)
+    check_width(network.graph, graph)
+    found, factors = GraphNetwork(graph, seed), _query_factors(network.graph, graph)
     generator = seeded_generator("width", seed)
     with torch.no_grad():
         for node, name in enumerate(graph.names):
@@ -53,7 +54,7 @@ def with_width(network: GraphNetwork, graph: ComputationGraph, *, noise: float =
             old, new = network.graph.operations[node], graph.operations[node]
             for label, target in _tensors(found.nodes[key]):
                 source = dict(_tensors(network.nodes[key]))[label]
-                target.copy_(_resized(source, target.shape, label, (old, new)))
+                target.copy_(_resized(source, target.shape, label, (old, new)) * factors.get(node, 1.0))
                 if noise and label == "weight" and target.ndim > 1 and target.numel() > source.numel():
                     target += noise * target.std() * torch.randn(target.shape, generator=generator)
     return found.train(network.training)
@@ -86,7 +87,33 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [*module.named_parameters(), *((name, value) for name, value in module.named_buffers() if value.ndim)]
 
 
-def _check_alike(old: ComputationGraph, new: ComputationGraph) -> None:
+def _query_factors(old: ComputationGraph, new: ComputationGraph) -> dict[int, float]:
+    """Factors of linear layers whose outputs enter scores of attention, by node.
+
+    A score is a sum over channels, so it grows with their copies, and its scale shrinks by the root of their number:
+    what is left over goes into the queries.
+    """
+    found = {}
+    for node, operation in enumerate(new.operations):
+        (product,) = new.inputs[node] if operation.kind == "scale" else (0,)
+        if new.operations[product].kind != "matmul":
+            continue
+        terms = [graph.operations[product].input_shapes[0][-1] for graph in (old, new)]
+        scales = [float(graph.operations[node].attribute("value", 1.0)) for graph in (old, new)]
+        query = new.inputs[product][0]
+        while new.operations[query].kind in ("reshape", "transpose"):
+            (query,) = new.inputs[query]
+        if new.operations[query].kind == "linear":
+            found[query] = scales[0] * terms[0] / (scales[1] * terms[1])
+    return found
+
+
+def check_width(old: ComputationGraph, new: ComputationGraph) -> None:
+    """See that networks differ in what ``with_width`` can bridge.
+
+    Raises:
+        ConfigError: other operations, or pixels that are listed for the classifier.
+    """
     kinds = [[operation.kind for operation in graph.operations] for graph in (old, new)]
     if old.names != new.names or old.inputs != new.inputs or kinds[0] != kinds[1]:
         raise ConfigError(

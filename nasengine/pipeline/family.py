@@ -18,10 +18,10 @@ from nasengine.graph import ComputationGraph, cost
 from nasengine.initialization.auxiliary_network import AuxiliaryNetwork
 from nasengine.initialization.learngene import Learngene, num_stored
 from nasengine.initialization.sizes import resized, sizes_of
-from nasengine.initialization.width import with_width
+from nasengine.initialization.width import check_width, with_width
 from nasengine.network import GraphNetwork
-from nasengine.pipeline.exporting import export_checked
-from nasengine.pipeline.family_settings import FamilySettings
+from nasengine.pipeline.exporting import export_checked, file_hash
+from nasengine.pipeline.family_settings import MAX_SIZE, FamilySettings
 from nasengine.pipeline.family_training import auxiliary_training, recalibrate_on, scratch_recipe, tuning_recipe
 from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.protocols import Exporter, NetworkConfig, SearchSpace, TaskState, TrainingRecipe
@@ -29,6 +29,8 @@ from nasengine.randomness import seed_of
 from nasengine.store import RunStore
 
 LEARNGENE_NAME = "learngene.safetensors"
+COPY_NOISE = 0.02
+"""How far copies of a channel are told apart, as a share of a weight's deviation: equal ones would stay equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +100,11 @@ class Family:
         ]
         own_width = ancestor.own_sizes[1]
         self.width = own_width if own_width in settings.widths else max(settings.widths)
-        self._graphs = {member: self.graph_of(member) for member in self.members}
-        self._auxiliary_graphs = [self.graph_of(Member(depth, self.width)) for depth in self._auxiliary_depths()]
         self._given = None if settings.learngene is None else self._read(Path(settings.learngene))
+        self._graphs = {member: self.graph_of(member) for member in self.members}
+        for member, graph in self._graphs.items():
+            check_width(self.graph_of(replace(member, width=self.width)), graph)
+        self._auxiliary_graphs = [self.graph_of(Member(depth, self.width)) for depth in self._auxiliary_depths()]
         if self._given is None:
             AuxiliaryNetwork(self._auxiliary_graphs, stages=settings.stages)
 
@@ -146,8 +150,12 @@ class Family:
         known = lineage.get("genotype") if isinstance(lineage, dict) else None
         if known != genotype:
             raise ConfigError(f"learngene {path}: expected one of the genotype {genotype}, got one of {known}")
+        width = found.manifest.get("width")
+        if type(width) is not int or not 1 <= width <= MAX_SIZE:
+            raise ConfigError(f"learngene {path}: expected the width of its networks in the manifest, got {width!r}")
+        self.width = width
         for depth in {member.depth for member in self.members}:
-            found.expand(self.graph_of(Member(depth, self.width)), rule=self.settings.depth_rule)
+            found.expand(self.graph_of(Member(depth, width)), rule=self.settings.depth_rule)
         return found
 
     # --- the learngene ----------------------------------------------------------------------------------------------
@@ -162,11 +170,15 @@ class Family:
         return network
 
     def _learngene(self, auxiliary: AuxiliaryNetwork) -> Learngene:
-        manifest = {"lineage": self.ancestor.lineage, "settings": self.settings.model_dump()}
+        last = self.store.last("step", task="auxiliary")
+        manifest = {
+            "lineage": self.ancestor.lineage,
+            "settings": self.settings.model_dump(mode="json"),
+            "width": self.width,
+            "metrics": {} if last is None else last["metrics"],
+        }
         learngene = Learngene.of(auxiliary.cpu(), manifest)
-        path = self.store.folder / LEARNGENE_NAME
-        if not path.is_file():
-            learngene.save(path)
+        learngene.save(self.store.folder / LEARNGENE_NAME)
         return learngene
 
     def _sizes(self, learngene: Learngene) -> dict[str, Any]:
@@ -188,7 +200,8 @@ class Family:
         graph = self.graph_of(replace(member, width=self.width))
         network = learngene.expand(graph, rule=settings.depth_rule, rescale=settings.rescale)
         if member.width != self.width:
-            network = with_width(network, self._graphs[member])
+            noise = COPY_NOISE if member.width > self.width else 0.0
+            network = with_width(network, self._graphs[member], noise=noise, seed=settings.seed)
         network = network.to(settings.device)
         recalibrate_on(network, self.ancestor.dataset, settings.seed)
         return network
@@ -227,20 +240,19 @@ class Family:
         return float(run_once("test", key, work, self.store, None)["test_accuracy"])
 
     def _weights(self, member: Member, network: GraphNetwork) -> str:
-        path = self.store.folder / f"{member.name}.safetensors"
-        if not path.is_file():
-            self.store.write(path.name, pack(TaskState(dict(network.state_dict()), {"member": asdict(member)})))
-        return str(path)
+        content = pack(TaskState(dict(network.state_dict()), {"member": asdict(member)}))
+        return str(self.store.write(f"{member.name}.safetensors", content))
 
     def _exported(self, member: Member, network: GraphNetwork) -> dict[str, Any]:
+        """Export, unless the file that the journal knows is there and unchanged."""
         assert self.exporter is not None
-        exporter, dataset, path = self.exporter, self.ancestor.dataset, self.store.folder / f"{member.name}.onnx"
+        path = self.store.folder / f"{member.name}.onnx"
         known = self.store.last("export", network=member.name)
-        if known is None or not path.is_file():
-            report = export_checked(network, dataset, path, exporter, {
+        if known is None or file_hash(path) != known["onnx"]["sha256"]:
+            report = export_checked(network, self.ancestor.dataset, path, self.exporter, {
                 "space": self.ancestor.space.name, "family": member.name,
                 "genotype": self.ancestor.space.format(self.ancestor.architecture),
             })  # fmt: skip
             self.store.record("export", network=member.name, onnx=report)
             return report
-        return dict(known["onnx"])
+        return {**known["onnx"], "path": str(path)}

@@ -25,7 +25,7 @@ class FamilySettings(BaseModel):
         depth_rule: how units are dealt to stages at another depth.
         rescale: scale residual updates by how often a unit is repeated.
         tuning_rate: learning rate of descendants as a share of the auxiliary network's.
-        learngene: path of one that is there already, instead of an auxiliary network.
+        learngene, learngene_sha256: path and hash of one that is there already, instead of an auxiliary network.
         compare: train each size from scratch for as many epochs, too.
         seed, threads, device: as in a search.
     """
@@ -46,6 +46,7 @@ class FamilySettings(BaseModel):
     rescale: bool = False
     tuning_rate: float = Field(default=0.2, gt=0, le=10)
     learngene: str | None = None
+    learngene_sha256: str | None = None
     compare: bool = True
     seed: int = Field(default=0, ge=0, lt=2**63)
     threads: int = Field(default=1, ge=1)

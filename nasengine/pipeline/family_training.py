@@ -51,7 +51,7 @@ def tuning_recipe(recipe: TrainingRecipe, settings: FamilySettings) -> TrainingR
 
 def scratch_recipe(recipe: TrainingRecipe, settings: FamilySettings) -> TrainingRecipe:
     """The ancestor's training in as many epochs as descendants are tuned for."""
-    return replace(recipe, epochs=settings.tuning_epochs, auxiliary_weight=0.0, warmup_epochs=0)
+    return replace(recipe, epochs=settings.tuning_epochs, auxiliary_weight=0.0, drop_path=0.0, warmup_epochs=0)
 
 
 def recalibrate_on(network: GraphNetwork, dataset: ImageDataset, seed: int, batch_size: int = 128) -> None:

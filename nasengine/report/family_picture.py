@@ -1,5 +1,6 @@
 """Accuracy against size of a family: what is inherited, and the same networks from scratch."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ SERIES = {
     "scratch_test_accuracy": ("from scratch, as many epochs", "#d55e00", "^"),
 }
 """Colours that colour-blind people can tell apart, and a shape each."""
+LINES = ("-", "--", "-.", ":")
+"""One for each width."""
 
 
 def draw_family(summary: dict[str, Any], path: Path) -> None:
@@ -22,12 +25,18 @@ def draw_family(summary: dict[str, Any], path: Path) -> None:
     """
     figure = new_figure((8.0, 5.0))
     axis = figure.subplots()
-    for width in sorted({row["width"] for row in summary["members"]}):
+    for width, line in zip(sorted({row["width"] for row in summary["members"]}), cycle(LINES), strict=False):
         rows = sorted((row for row in summary["members"] if row["width"] == width), key=lambda row: row["depth"])
         for name, (label, colour, marker) in SERIES.items():
             points = [(row["num_parameters"], row[name]) for row in rows if name in row]
             if points:
-                axis.plot(*zip(*points, strict=True), color=colour, marker=marker, label=f"{label}, width {width}")
+                axis.plot(
+                    *zip(*points, strict=True),
+                    color=colour,
+                    marker=marker,
+                    linestyle=line,
+                    label=f"{label}, width {width}",
+                )
         for row in rows:
             place = (row["num_parameters"], row["test_accuracy"])
             axis.annotate(f"{row['depth']}", place, xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
@@ -37,9 +46,10 @@ def draw_family(summary: dict[str, Any], path: Path) -> None:
     axis.set_ylabel("test accuracy")
     axis.legend(fontsize=8)
     learngene, settings = summary["learngene"], summary["settings"]
+    shared = "" if settings["learngene"] else f"{settings['epochs']} + "
     axis.set_title(
         f"Family of {len(summary['members'])}: {learngene['ratio']:.1f} times smaller to store, "
-        f"{settings['epochs']} + {len(summary['members'])} x {settings['tuning_epochs']} epochs",
+        f"{shared}{len(summary['members'])} x {settings['tuning_epochs']} epochs",
         fontsize=10,
     )
     write_figure(figure, path)

@@ -6,10 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import numpy
 import pytest
+from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 from cli import app
@@ -230,9 +231,18 @@ def test_a_run_that_is_in_use_is_refused(finished):
     assert "expected no other process to work on it" in result.stderr
 
 
-def test_a_full_disk_is_one_sentence_and_the_run_can_go_on(finished, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def few_images(tmp_path_factory) -> str:
+    """A file with some of the digits, for runs that need to end soon and not to learn."""
+    path = tmp_path_factory.mktemp("images") / "few.npz"
+    digits = load_digits()
+    numpy.savez(path, images=(digits.images[:150] * 15.9)[..., None].astype("uint8"), labels=digits.target[:150])
+    return str(path)
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_can_go_on(few_images, tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    command = ("search", "--space", "nasbench201", "--budget", "quick")
+    command = ("search", "--space", "nasbench201", "--budget", "quick", "--data", few_images)
 
     def full(source: str, target: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -243,18 +253,17 @@ def test_a_full_disk_is_one_sentence_and_the_run_can_go_on(finished, tmp_path, m
     assert result.exit_code == 2
     assert "could not write (No space left on device); free space and resume" in result.stderr.splitlines()[-1]
     assert not list(folder.rglob(".writing-*"))
-    answer = json.loads(call("search", "--resume", str(folder), "--json").stdout)
-    assert answer["winner"] == json.loads((finished / "summary.json").read_text())["winner"]
+    resumed = json.loads(call("search", "--resume", str(folder), "--json").stdout)
+    undisturbed = json.loads(call(*command, "--out", str(tmp_path / "undisturbed"), "--json").stdout)
+    assert resumed["winner"] == undisturbed["winner"]
 
 
-def test_divergence_is_one_sentence_and_keeps_the_checkpoint(tmp_path):
-    started = time.monotonic()
+def test_divergence_is_one_sentence_and_keeps_the_checkpoint(few_images, tmp_path):
     folder = tmp_path / "run"
     result = call(
         "search", "--space", "nasbench201", "--budget", "quick", "--learning-rate", "9.9", "--training", "fixed",
-        "--out", str(folder),
+        "--data", few_images, "--out", str(folder),
     )  # fmt: skip
-    assert time.monotonic() - started < 120
     # A rate this high may still be survived; what must not happen is a traceback or a silent nan.
     assert result.exit_code in (0, 2)
     assert "Traceback" not in result.output

@@ -209,6 +209,9 @@ def test_pretraining_writes_a_predictor_and_its_card_and_resumes(tmp_path):
     before = (tmp_path / "run" / "predictor.safetensors").read_bytes()
     assert call("predictor", "pretrain", "--resume", tmp_path / "run").exit_code == 0
     assert (tmp_path / "run" / "predictor.safetensors").read_bytes() == before
+    (tmp_path / "run" / "predictor.safetensors").write_bytes(before[:-1])  # damaged: made again
+    assert call("predictor", "pretrain", "--resume", tmp_path / "run").exit_code == 0
+    assert len((tmp_path / "run" / "predictor.safetensors").read_bytes()) == len(before)
     scored = call(
         "score", "22222222", "--space", "nasbench_macro", "--predictor", tmp_path / "run/predictor.safetensors"
     )

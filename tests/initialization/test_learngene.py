@@ -122,9 +122,13 @@ def test_files_and_manifests_go_both_ways(tmp_path):
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda values: values.update(format=9), "expected format 1, got 9"),
-    (lambda values: values.pop("stages"), "expected stages with name, signature and size"),
+    (lambda values: values.pop("stages"), "expected stages with name, signature and a size"),
     (lambda values: values.pop("manifest"), "expected a manifest, got none"),
     (lambda values: values["stages"].pop(), "expected one that the learngene knows"),
+    (lambda values: values["stages"][1].update(size=-2), "a size of 1 to 4096"),
+    (lambda values: values["stages"][1].update(size=float("inf")), "a size of 1 to 4096"),
+    (lambda values: values["stages"][1].update(size=True), "a size of 1 to 4096"),
+    (lambda values: values.update(stages=7), "expected stages with name, signature and a size"),
 ])  # fmt: skip
 def test_files_that_hold_something_else(tmp_path, change, message):
     from nasengine.checkpoint import pack, unpack
@@ -146,6 +150,11 @@ def test_files_that_are_no_learngene(tmp_path, content):
         Learngene.load(path)
     whole = tmp_path / "whole.safetensors"
     Learngene.of(AuxiliaryNetwork([graph_of(1)]), json.loads('{"a": 1}')).save(whole)
+    nested = b'{"__metadata__":{"values":"' + b"[" * 100_000 + b'"}}'
+    for header in (b'{"__metadata__":{"values":"[1]"}}', nested):
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        with pytest.raises(ConfigError, match="expected a safetensors file that 'nasengine init' wrote"):
+            Learngene.load(path)
     path.write_bytes(whole.read_bytes()[:-10])
     with pytest.raises(ConfigError, match="whole and readable"):
         Learngene.load(path)

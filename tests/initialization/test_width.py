@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from nasengine.errors import ConfigError
+from nasengine.graph import GraphBuilder
 from nasengine.initialization.copying import deepened, leading_units
 from nasengine.initialization.width import source_channels, with_width
 from nasengine.network import GraphNetwork, module_key
 from nasengine.supernet.training import recalibrate
 from search_spaces.darts import DARTS
-from search_spaces.nasbench101 import NASBENCH101
 from search_spaces.nasbench201 import NASBENCH201
 from search_spaces.nasbench_macro import NASBENCH_MACRO
+from search_spaces.vision_transformer import VISION_TRANSFORMER
 
 IMAGE = (3, 16, 16)
 
@@ -94,7 +95,7 @@ def test_deeper_networks_compute_the_same():
     network = worn(residual_graph(2))
     deeper = deepened(network, residual_graph(5))
     torch.testing.assert_close(deeper(images()), network(images()), rtol=1e-4, atol=1e-5)
-    with pytest.raises(ConfigError, match="expected units that hand on their input"):
+    with pytest.raises(ConfigError, match="expected units that can hand on their input"):
         deepened(worn(graph_of(DARTS, 9, 4)), graph_of(DARTS, 10, 4))
     with pytest.raises(ConfigError, match="expected at least the depth of its source"):
         deepened(network, residual_graph(1))
@@ -113,7 +114,59 @@ def test_leading_units():
     torch.testing.assert_close(same(images()), network(images()))
 
 
-def test_channels_that_cannot_be_taken():
-    with pytest.raises(ConfigError, match="expected networks that differ"):
-        with_width(worn(graph_of(NASBENCH201, 1, 4)), NASBENCH101.to_graph(
-            NASBENCH101.sample(random.Random(0)), NASBENCH101.defaults))  # fmt: skip
+@torch.no_grad()
+def test_deeper_networks_refuse_units_that_add_something_without_weights():
+    for text in (
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|avg_pool_3x3~2|",
+        "|skip_connect~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|skip_connect~1|nor_conv_3x3~2|",
+        "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|",
+    ):
+        architecture = NASBENCH201.parse(text)
+        sizes = [replace(NASBENCH201.defaults, cells=cells, channels=4, image_shape=IMAGE) for cells in (1, 2)]
+        graphs = [NASBENCH201.to_graph(architecture, config) for config in sizes]
+        with pytest.raises(ConfigError, match="expected units that can hand on their input"):
+            deepened(worn(graphs[0]), graphs[1])
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+@torch.no_grad()
+def test_wider_transformers_compute_the_same(factor):
+    config = VISION_TRANSFORMER.defaults
+    small = VISION_TRANSFORMER.parse("depth=2,width=24,heads=2,ratio=2,patch=8")
+    large, _ = VISION_TRANSFORMER.resized(small, config, width=24 * factor)
+    network = GraphNetwork(VISION_TRANSFORMER.to_graph(small, config), seed=1)
+    for weight in network.parameters():
+        weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)), alpha=0.3)
+    wider = with_width(network, VISION_TRANSFORMER.to_graph(large, config))
+    x = torch.randn(3, *config.image_shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(wider(x), network(x), rtol=1e-3, atol=1e-4)
+    assert network(x).std(0).max() > 0.1
+
+
+def test_copies_that_are_told_apart_learn_to_differ():
+    network = worn(graph_of(NASBENCH201, 1, 4, seed=1))
+    key = module_key("stages/1/reduction/second/conv")
+    gaps = []
+    for noise in (0.0, 0.05):
+        wider = with_width(network, graph_of(NASBENCH201, 1, 8, seed=1), noise=noise).train()
+        before = wider.nodes[key].weight.detach().clone()
+        optimizer = torch.optim.SGD(wider.parameters(), lr=0.1)
+        for step in range(3):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(wider(images(step)), torch.arange(3)).backward()
+            optimizer.step()
+        moved = wider.nodes[key].weight.detach() - before
+        gaps.append(float((moved[0] - moved[1]).abs().max()))
+    assert gaps[0] < 1e-6 < gaps[1]
+
+
+def test_pixels_that_are_listed_for_the_classifier():
+    graphs = [_listing(channels) for channels in (4, 8)]
+    with pytest.raises(ConfigError, match="expected pixels to be averaged before the classifier, got flat"):
+        with_width(GraphNetwork(graphs[0]), graphs[1])
+
+
+def _listing(channels):
+    builder = GraphBuilder()
+    conv = builder.add("conv", builder.input((3, 4, 4)), name="conv", channels=channels)
+    return builder.build(builder.add("linear", builder.add("flatten", conv, name="flat"), name="head", features=2))

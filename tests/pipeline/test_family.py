@@ -111,6 +111,7 @@ def test_a_family_begins_with_a_learngene_that_is_there(ancestor, tmp_path):
         Family(settings, other, None, Interrupting())
     found = Learngene.load(tmp_path / "first" / "learngene.safetensors")
     assert found.manifest["lineage"] == ancestor.lineage
+    assert 0 < found.manifest["metrics"]["train_accuracy"] <= 1
 
 
 def test_stages_of_a_transformer_are_those_of_the_paper(ancestor, tmp_path):
