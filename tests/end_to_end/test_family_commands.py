@@ -1,6 +1,7 @@
 """``nasengine search --sizes`` and ``nasengine init`` as users type them."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,23 @@ def test_a_search_ends_with_a_family_that_has_learned(finished):
         assert row["onnx"]["max_deviation"] < 1e-4
     answer = json.loads(call("search", "--resume", finished, "--json").stdout)
     assert answer["family"]["members"] == summary["members"]
+
+
+def test_a_run_that_was_moved_keeps_its_family(finished, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(finished, moved)
+    (moved / "family" / "depth-1-width-8.onnx").write_bytes(b"damaged")
+    (moved / "family" / "depth-1-width-8.safetensors").write_bytes(b"damaged")
+    answer = call("search", "--resume", moved, "--json")
+    assert answer.exit_code == 0, answer.output
+    before = json.loads((finished / "family" / "summary.json").read_text())["members"]
+    for row, known in zip(json.loads(answer.stdout)["family"]["members"], before, strict=True):
+        assert row["test_accuracy"] == known["test_accuracy"]
+        for path in (row["weights"], row["onnx"]["path"]):
+            assert Path(path).parent == moved / "family"
+            assert Path(path).stat().st_size > 1000
+    weights = "depth-1-width-8.safetensors"
+    assert (moved / "family" / weights).read_bytes() == (finished / "family" / weights).read_bytes()
 
 
 def test_a_family_that_was_killed_goes_on(finished, tmp_path):
