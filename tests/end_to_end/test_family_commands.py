@@ -61,7 +61,7 @@ def test_a_run_that_was_moved_keeps_its_family(finished, tmp_path):
 
 
 def test_a_family_that_was_killed_goes_on(finished, tmp_path):
-    arguments = ["init", finished, "--depths", "1,2", "--epochs", "3", "--tuning-epochs", "1", "--no-compare"]
+    arguments = ["init", finished, "--depths", "2", "--epochs", "3", "--tuning-epochs", "1", "--no-compare"]
     command = [sys.executable, "-m", "cli", *map(str, arguments), "--out", str(tmp_path / "killed"), "--json"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = tmp_path / "killed" / "journal.jsonl"
