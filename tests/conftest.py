@@ -3,7 +3,7 @@
 import csv
 import gzip
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,15 @@ import torch
 if "PYTEST_XDIST_WORKER" in os.environ:  # waiting threads cost more than they do
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before() -> Iterator[None]:
+    """Commands that run in this process set the number of threads; later tests would wait for one another's."""
+    before = 1 if "PYTEST_XDIST_WORKER" in os.environ else torch.get_num_threads()
+    torch.set_num_threads(before)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
