@@ -6,8 +6,6 @@ the last layer again). ``deepened`` is Net2DeeperNet (Chen et al., 2016, arXiv 1
 nothing at first.
 """
 
-from collections.abc import Callable
-
 import torch
 
 from nasengine.errors import ConfigError
@@ -16,9 +14,6 @@ from nasengine.initialization.residual import hands_on_without, residual_ends
 from nasengine.initialization.units import Unit, runs_of, units_of
 from nasengine.network import GraphNetwork, module_key
 
-Pick = Callable[[int, int], int]
-"""Which unit of a run of the source: from the position in the new run, and the length of the source's."""
-
 
 def leading_units(source: GraphNetwork, graph: ComputationGraph, seed: int = 0) -> GraphNetwork:
     """A network whose runs of equal units begin as the source's do; its last unit fills what is deeper.
@@ -26,7 +21,7 @@ def leading_units(source: GraphNetwork, graph: ComputationGraph, seed: int = 0) 
     Raises:
         ConfigError: units that the source does not have.
     """
-    return _copied(source, graph, lambda position, length: min(position, length - 1), seed)[0]
+    return _copied(source, graph, seed)[0]
 
 
 def deepened(source: GraphNetwork, graph: ComputationGraph, seed: int = 0) -> GraphNetwork:
@@ -39,7 +34,7 @@ def deepened(source: GraphNetwork, graph: ComputationGraph, seed: int = 0) -> Gr
     lengths = {run[0].signature: len(run) for run in runs_of(units_of(graph))}
     if any(lengths.get(run[0].signature, len(run)) < len(run) for run in runs_of(units_of(source.graph))):
         raise ConfigError("deeper network: expected at least the depth of its source, got less")
-    network, added = _copied(source, graph, lambda position, length: min(position, length - 1), seed)
+    network, added = _copied(source, graph, seed)
     with torch.no_grad():
         for unit in added:
             ends = residual_ends(network, unit)
@@ -54,8 +49,8 @@ def deepened(source: GraphNetwork, graph: ComputationGraph, seed: int = 0) -> Gr
     return network
 
 
-def _copied(source: GraphNetwork, graph: ComputationGraph, pick: Pick, seed: int) -> tuple[GraphNetwork, list[Unit]]:
-    """The new network, and its units beyond the length of the source's runs."""
+def _copied(source: GraphNetwork, graph: ComputationGraph, seed: int) -> tuple[GraphNetwork, list[Unit]]:
+    """The new network, and its units beyond the length of the source's runs, which are copies of the last one."""
     network = GraphNetwork(graph, seed)
     known = {run[0].signature: run for run in runs_of(units_of(source.graph))}
     added: list[Unit] = []
@@ -67,7 +62,7 @@ def _copied(source: GraphNetwork, graph: ComputationGraph, pick: Pick, seed: int
                 "inputs or other sizes"
             )
         for position, unit in enumerate(run):
-            _copy(source, given[pick(position, len(given))], network, unit)
+            _copy(source, given[min(position, len(given) - 1)], network, unit)
         added += run[len(given) :]
     return network.train(source.training), added
 
