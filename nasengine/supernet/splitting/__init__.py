@@ -1,8 +1,9 @@
 """Splitting a supernet where candidate operations disagree about the weights that they share."""
 
-from nasengine.supernet.splitting.few_shot import PRESETS, SplitBy, SplitSchedule, SplitTraining
+from nasengine.supernet.splitting.few_shot import SplitTraining
 from nasengine.supernet.splitting.gradient_matching import EdgeScore, GradientMatching, best_edge, score_edges
 from nasengine.supernet.splitting.partition import Partition, best_partition, normalized_cut, within_group_sum
+from nasengine.supernet.splitting.schedule import PRESETS, SplitBy, SplitSchedule
 
 __all__ = [
     "PRESETS",

@@ -6,9 +6,9 @@ at random, or exhaustively into single candidates (Zhao et al., 2021, arXiv 2006
 """
 
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -20,68 +20,13 @@ from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
 from nasengine.supernet.architecture_weights import ArchitectureWeights
 from nasengine.supernet.choice import Mixture
-from nasengine.supernet.splitting.gradient_matching import EdgeScore, GradientMatching, best_edge, score_edges
-from nasengine.supernet.splitting.partition import Partition, within_group_sum
+from nasengine.supernet.splitting.edges import masks_of, selectable, splittable_edges
+from nasengine.supernet.splitting.gradient_matching import EdgeScore, best_edge, score_edges
+from nasengine.supernet.splitting.partition import Partition
+from nasengine.supernet.splitting.schedule import Epoch, Split, SplitSchedule, plan
 from nasengine.supernet.supernet import Supernet
 from nasengine.supernet.training.differentiable import ArchitectureTraining, DifferentiableTraining
 from nasengine.supernet.training.single_path import SinglePathTraining
-
-SplitBy = Literal["gradient-matching", "random", "exhaustive"]
-
-
-@dataclass(frozen=True, slots=True)
-class SplitSchedule:
-    """When a supernet is split, and how.
-
-    Args:
-        warmup_epochs: before the first split.
-        num_splits: levels; each splits every part, so that ``ways ** num_splits`` leaves come out.
-        ways: groups at each split; ``exhaustive`` makes one of each candidate instead.
-        epochs_between: of every part after each split but the last.
-        leaf_epochs: of every leaf after the last split, architecture weights included; a task of its own.
-        restart: leaves begin with new weights rather than inherited ones, as the paper does after the last split.
-        by: by gradient matching, or one of the baselines: a random edge and random groups of equal size, or a random
-            edge and all its candidates.
-        split_again: edges that a part has already split may be split once more; the paper leaves them alone.
-        single_path: train and score on one sampled path a batch rather than on the mixture of all.
-        settings: of the score.
-    """
-
-    warmup_epochs: int
-    num_splits: int
-    ways: int = 2
-    epochs_between: int = 1
-    leaf_epochs: int = 1
-    restart: bool = True
-    by: SplitBy = "gradient-matching"
-    split_again: bool = True
-    single_path: bool = False
-    settings: GradientMatching = field(default_factory=GradientMatching)
-
-
-_AS_PUBLISHED = GradientMatching(max_batches=100, stability=None, criterion=within_group_sum)
-PRESETS: Mapping[str, SplitSchedule] = {
-    "nasbench201": SplitSchedule(15, 2, epochs_between=15, leaf_epochs=30, split_again=False, settings=_AS_PUBLISHED),
-    "nasbench201-single-path": SplitSchedule(
-        20, 2, epochs_between=20, leaf_epochs=50, split_again=False, single_path=True, settings=_AS_PUBLISHED
-    ),
-    "darts": SplitSchedule(
-        2, 3, epochs_between=2, leaf_epochs=15, split_again=False, settings=replace(_AS_PUBLISHED, hard=False)
-    ),
-}
-"""Schedules of the paper's runs, with its number of batches and its objective. Unlike in its code, edges of reduction
-cells take part, and the edge with the smallest objective is split in every space."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Epoch:
-    part: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Split:
-    level: int
 
 
 class SplitTraining:
@@ -106,7 +51,7 @@ class SplitTraining:
         self.dataset, self.recipe, self.schedule, self.seed = dataset, recipe, schedule, seed
         _check(supernet, schedule)
         self.partitions: list[list[Partition]] = []
-        self._plan: list[_Epoch | _Split] | None = None
+        self.plan: list[Epoch | Split] | None = None
         self.supernets = [supernet]
         self._root = supernet
         self._start_parts()
@@ -124,15 +69,15 @@ class SplitTraining:
     def run_step(self, step: int) -> dict[str, Any]:
         """Train one part for an epoch, or split all parts."""
         entry = self._steps()[step]
-        if isinstance(entry, _Split):
+        if isinstance(entry, Split):
             return {"splits": self._split(entry.level)}
         return {"part": entry.part, **self.parts[entry.part].run_step(entry.number)}
 
-    def _steps(self) -> list[_Epoch | _Split]:
+    def _steps(self) -> list[Epoch | Split]:
         """The plan; an exhaustive split makes as many parts as its edge has candidates, assumed the same everywhere."""
-        if self._plan is None:
-            self._plan = list(_plan(self.schedule, _num_groups(self._root, self.schedule)))
-        return self._plan
+        if self.plan is None:
+            self.plan = list(plan(self.schedule, _num_groups(self._root, self.schedule)))
+        return self.plan
 
     def _start_parts(self) -> None:
         """One training for each part; none after the last split, when leaves are trained by themselves."""
@@ -167,7 +112,7 @@ class SplitTraining:
             partition, report = self._divide(part, level, index)
             chosen.append(partition)
             reports.append(report)
-            children.extend(self._child(part, mask, is_last) for mask in _masks(part, partition))
+            children.extend(self._child(part, mask, is_last) for mask in masks_of(part, partition))
         self.partitions.append(chosen)
         self.supernets = children
         self._start_parts()
@@ -247,7 +192,7 @@ class SplitTraining:
             pairs = list(zip(self.supernets, chosen, strict=True))
             is_last = number == self.schedule.num_splits - 1
             self.supernets = [
-                self._child(whole, mask, is_last) for whole, part in pairs for mask in _masks(whole, part)
+                self._child(whole, mask, is_last) for whole, part in pairs for mask in masks_of(whole, part)
             ]
             self.partitions.append(chosen)
         self._start_parts()
@@ -262,20 +207,9 @@ def _under(state: TaskState, prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.tensors.items() if name.startswith(prefix)}
 
 
-def _plan(schedule: SplitSchedule, num_groups: int) -> Iterator[_Epoch | _Split]:
-    yield from (_Epoch(0, number) for number in range(schedule.warmup_epochs))
-    for level in range(schedule.num_splits):
-        yield _Split(level)
-        if level == schedule.num_splits - 1:
-            return
-        before = schedule.warmup_epochs + level * schedule.epochs_between
-        for part in range(num_groups ** (level + 1)):
-            yield from (_Epoch(part, before + number) for number in range(schedule.epochs_between))
-
-
 def _check(supernet: Supernet, schedule: SplitSchedule) -> None:
     """Refuse schedules that cannot be carried out, before anything is trained."""
-    name, counts = supernet.space.name, [len(picks) for picks in _selectable(supernet).values()]
+    name, counts = supernet.space.name, [len(picks) for picks in selectable(supernet).values()]
     if schedule.num_splits < 1:
         raise ConfigError(f"--splits: expected at least 1 to split a supernet, got {schedule.num_splits}")
     if max(counts, default=0) < 2:
@@ -297,7 +231,7 @@ def _check(supernet: Supernet, schedule: SplitSchedule) -> None:
 def _num_groups(supernet: Supernet, schedule: SplitSchedule) -> int:
     if schedule.by != "exhaustive":
         return schedule.ways
-    return max(len(picks) for picks in _selectable(supernet).values())
+    return max(len(picks) for picks in selectable(supernet).values())
 
 
 def _equal_weights(supernet: Supernet) -> ArchitectureWeights:
@@ -306,41 +240,6 @@ def _equal_weights(supernet: Supernet) -> ArchitectureWeights:
     for alpha in weights.parameters():
         alpha.data.zero_()
     return weights.to(next(supernet.parameters()).device)
-
-
-def _selectable(supernet: Supernet) -> Selection:
-    """Candidates of a part that a genotype may contain; ``none`` of the DARTS spaces belongs to no group."""
-    return _selectable_of(supernet, supernet.allowed)
-
-
-def _selectable_of(supernet: Supernet, allowed: Selection) -> Selection:
-    topology = supernet.space.topology
-    return {
-        (kind, edge): tuple(pick for pick in picks if topology.candidates[kind][edge][pick] not in topology.search_only)
-        for (kind, edge), picks in allowed.items()
-    }
-
-
-def splittable_edges(supernet: Supernet, ways: int, *, split_again: bool = True) -> Selection:
-    """Edges, normal and reduction alike, with enough candidates left to be split, and those candidates.
-
-    Args:
-        supernet: the part.
-        ways: groups.
-        split_again: edges that have lost candidates already count too.
-    """
-    whole = supernet.space.supergraph(supernet.config).everything()
-    return {
-        key: picks
-        for key, picks in _selectable(supernet).items()
-        if len(picks) >= ways and (split_again or set(picks) == set(_selectable_of(supernet, whole)[key]))
-    }
-
-
-def _masks(supernet: Supernet, partition: Partition) -> list[Selection]:
-    """Restrictions of the parts; only the edge that is split loses what belongs to no group."""
-    allowed = {**supernet.allowed, partition.key: _selectable(supernet)[partition.key]}
-    return partition.masks(allowed)
 
 
 def _report(
