@@ -1,0 +1,49 @@
+"""Opens ONNX files in onnxruntime, always with a stated number of threads, and runs images through them."""
+
+from pathlib import Path
+
+import numpy
+import onnxruntime
+from torch import Tensor
+
+from nasengine.errors import ExportError
+
+
+def open_session(path: Path, *, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A file in onnxruntime's CPU provider, with all graph optimisations.
+
+    Args:
+        path: of the ONNX file.
+        threads: within operators; None lets the runtime choose. Operators never run side by side.
+
+    Raises:
+        ExportError: the runtime cannot load the file.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.inter_op_num_threads = 1
+    if threads is not None:
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except _FAULTS as fault:
+        reason = str(fault).strip().splitlines()[0]
+        raise ExportError(f"onnx file {path}: expected one that onnxruntime can load, got: {reason}") from fault
+
+
+def run_images(session: onnxruntime.InferenceSession, images: Tensor) -> numpy.ndarray:
+    """Logits of images, (num_images, num_classes).
+
+    Raises:
+        ExportError: another number of rows comes back.
+    """
+    (logits,) = session.run(None, {session.get_inputs()[0].name: images.contiguous().numpy()})
+    if len(logits) != len(images):
+        raise ExportError(f"onnx session: expected {len(images)} rows of logits, got {len(logits)}")
+    return logits
+
+
+_STATE = onnxruntime.capi.onnxruntime_pybind11_state
+_FAULTS = (_STATE.Fail, _STATE.InvalidGraph, _STATE.InvalidProtobuf, _STATE.NotImplemented, _STATE.NoSuchFile,
+           _STATE.InvalidArgument, _STATE.RuntimeException)  # fmt: skip
