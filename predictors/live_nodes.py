@@ -16,18 +16,18 @@ def live_part(batch: GraphBatch) -> GraphBatch:
     seeing = numpy.array([found.kind == "input" for found in batch.operations])[batch.operation_index]
     seen = numpy.zeros(batch.num_nodes, bool)
     seen[batch.outputs] = True
-    steps = _steps(batch)
-    for edges in steps:
+    order = steps(batch)
+    for edges in order:
         seeing[batch.targets[edges[seeing[batch.sources[edges]]]]] = True
         seeing[zero] = False
-    for edges in reversed(steps):
+    for edges in reversed(order):
         seen[batch.sources[edges[(seen & ~zero)[batch.targets[edges]]]]] = True
     kept = seeing & seen
     kept[batch.outputs] = True
     return _restricted(batch, kept)
 
 
-def _steps(batch: GraphBatch) -> list[numpy.ndarray]:
+def steps(batch: GraphBatch) -> list[numpy.ndarray]:
     """Edges by the position of their target in its graph, in order."""
     position = (numpy.arange(batch.num_nodes) - batch.starts[batch.graph_index])[batch.targets]
     order = numpy.argsort(position, kind="stable")
