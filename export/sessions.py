@@ -9,12 +9,13 @@ from torch import Tensor
 from nasengine.errors import ExportError
 
 
-def open_session(path: Path, *, threads: int | None = None) -> onnxruntime.InferenceSession:
+def open_session(path: Path, *, threads: int | None = None, may_spin: bool = True) -> onnxruntime.InferenceSession:
     """A file in onnxruntime's CPU provider, with all graph optimisations.
 
     Args:
         path: of the ONNX file.
         threads: within operators; None lets the runtime choose. Operators never run side by side.
+        may_spin: threads wait busily for work, where there are several; other sessions in this process then wait, too.
 
     Raises:
         ExportError: the runtime cannot load the file.
@@ -24,7 +25,9 @@ def open_session(path: Path, *, threads: int | None = None) -> onnxruntime.Infer
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0" if threads == 1 or not may_spin else "1"
+        )
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except _FAULTS as fault:
