@@ -14,7 +14,7 @@ from export.draft import draft_of
 from export.memory import peak_bytes
 from export.onnx import export_onnx
 from export.operators import refuse_unsupported
-from export.precisions import write_int8
+from export.precisions import write_float16, write_int8
 from export.winner import Winner
 from nasengine.errors import ConfigError, ExportError
 from nasengine.graph import cost
@@ -25,7 +25,7 @@ from nasengine.targets.target import DataType
 FILES: Mapping[DataType, str] = {"float32": "model.onnx", "int8": "model.int8.onnx", "float16": "model.fp16.onnx"}
 TEXTS = ("card.json", "card.md", "labels.txt", "preprocessing.json", "infer.py")
 SCRIPT = "infer.py.txt"  # not .py: tools that collect modules would run it
-STATIC_RUNTIMES = ("litert-micro",)
+STATIC_RUNTIMES = ("litert", "litert-micro")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,8 @@ def _write_float32(path: Path, winner: Winner, choices: Choices) -> Made:
 def _write_reduced(data_type: DataType, draft: Path, winner: Winner, choices: Choices) -> Made:
     source, path = draft / FILES["float32"], draft / FILES[data_type]
     if data_type == "float16":
-        raise ExportError("later")
-    return write_int8(source, path, winner, choices.target)
+        return write_float16(source, path, winner)
+    return write_int8(source, path, winner, target=choices.target, tuning_epochs=choices.tuning_epochs)
 
 
 def _write_texts(draft: Path, winner: Winner, card: ModelCard) -> None:

@@ -112,7 +112,8 @@ def _latency_there(target: TargetCard) -> str:
     if target.predicted is None:
         return "Latency on this target: not measured, and no model predicts it. The times above are another machine's."
     found = target.predicted
-    error = "its error is not known" if found.within_percent is None else f"within {found.within_percent:.1f} % as a rule"
+    share = found.within_percent
+    error = "its error is not known" if share is None else f"within {share:.1f} % as a rule"
     return (
         f"Latency on this target: {found.latency_ms:.3f} ms, predicted by {_text(found.by)}, {error}; not measured. "
         "The times above are another machine's."

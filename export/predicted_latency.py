@@ -26,5 +26,5 @@ def predicted_latency(target: Target | None, graph: ComputationGraph) -> Predict
     table = OperatorTable.read(Path(model))
     found = table.predict([graph])
     mean, deviation = float(found.mean[0]), float(found.std[0])
-    by = f"the operator table {Path(model).name}"
+    by = f"the operator table {Path(model).name}, measured on {table.content.machine.cpu}"
     return PredictedLatency(latency_ms=mean, by=by, within_percent=100 * deviation / mean if mean > 0 else None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from nasengine.data import ImageDataset
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.exporting import deployed_network
+from nasengine.protocols import TrainingRecipe
 
 if TYPE_CHECKING:
     from nasengine.pipeline import Search
@@ -23,6 +24,7 @@ class Winner:
         run: name of the run's folder, without the folders above it: these are nobody's business.
         seed, budget: of the run.
         weights_sha256: of the trained weights.
+        recipe: that it was trained with.
     """
 
     network: GraphNetwork
@@ -33,6 +35,7 @@ class Winner:
     seed: int
     budget: str
     weights_sha256: str
+    recipe: TrainingRecipe
 
 
 def winner_of(search: "Search", store: "RunStore") -> Winner:
@@ -46,4 +49,5 @@ def winner_of(search: "Search", store: "RunStore") -> Winner:
     return Winner(
         deployed_network(ancestor.network), search.dataset, settings.space, ancestor.lineage["genotype"],
         store.folder.resolve().name, settings.seed, settings.budget, ancestor.lineage["weights_sha256"],
+        ancestor.recipe,
     )  # fmt: skip

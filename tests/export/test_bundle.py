@@ -3,19 +3,25 @@
 import ast
 import json
 import random
+import re
 import subprocess
 import sys
 import venv
+from importlib.resources import files
 from pathlib import Path
 
 import numpy
 import onnx
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
-from export.bundle import Choices, data_types_of, refuse_excess, write_bundle
+from export.bundle import SCRIPT, Choices, data_types_of, refuse_excess, write_bundle
+from export.calibration import validation_images
 from export.card import read_card
 from export.card_writing import classes_by
+from export.precisions import write_int8
+from export.sessions import open_session, run_images
 from export.winner import Winner
 from nasengine.data.digits import load
 from nasengine.errors import ConfigError, ExportError
@@ -31,13 +37,14 @@ ALLOWED = {"onnxruntime", "numpy", "json", "sys", "pathlib"}
 
 @pytest.fixture(scope="module")
 def winner() -> Winner:
-    """A network that was never trained: what a bundle holds does not depend on it."""
+    """A network that was never trained but names several classes: what a bundle holds does not depend on more."""
     config = NetworkConfig(image_shape=(1, 8, 8), channels=8, cells=1)
     architecture = NASBENCH201.sample(random.Random(1))
-    network = GraphNetwork(NASBENCH201.to_graph(architecture, config), seed=0)
+    network = GraphNetwork(NASBENCH201.to_graph(architecture, config), seed=3)
     genotype = NASBENCH201.format(architecture)
     dataset = load().reduced(400, 100, None, 0)
-    return Winner(deployed_network(network), dataset, "nasbench201", genotype, "run", 0, "quick", "0" * 64)
+    return Winner(deployed_network(network), dataset, "nasbench201", genotype, "run", 0, "quick", "0" * 64,
+                  NASBENCH201.scales["quick"].final)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +89,10 @@ def test_the_script_imports_nothing_but_the_runtime(bundle):
     assert len(lines) - 1 == 15
 
 
-def inputs(folder: Path, winner: Winner) -> dict[Path, int]:
-    """Ten test images in every way that the script reads, with the index of each."""
+def inputs(folder: Path, winner: Winner, indices: list[int]) -> dict[Path, int]:
+    """Test images in every way that the script reads, with the index of each."""
     found = {}
-    for index in range(10):
+    for index in indices:
         pixels = winner.dataset.test.images[index].numpy()
         for name, content in (("chw", pixels), ("hw", pixels[0]), ("hwc", pixels.transpose(1, 2, 0))):
             numpy.save(folder / f"{name}{index}.npy", content)
@@ -100,7 +107,9 @@ def test_the_script_names_the_class_without_torch(bundle, winner, tmp_path):
         "import sys\nsys.modules.update(dict.fromkeys(('torch', 'onnx', 'nasengine', 'export'), None))\n"
     )
     expected = {name: classes_by(bundle / name, winner.dataset) for name in ("model.onnx", "model.int8.onnx")}
-    for path, index in list(inputs(tmp_path, winner).items())[:8]:
+    classes, firsts = numpy.unique(expected["model.onnx"], return_index=True)
+    assert len(classes) >= 3
+    for path, index in inputs(tmp_path, winner, firsts[:3].tolist()).items():
         for name in expected:
             call = [sys.executable, str(bundle / "infer.py"), str(path), *([name] if name != "model.onnx" else [])]
             answer = subprocess.run(call, capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)}, check=True)
@@ -108,6 +117,29 @@ def test_the_script_names_the_class_without_torch(bundle, winner, tmp_path):
     probe = subprocess.run([sys.executable, "-c", "import torch"], env={"PYTHONPATH": str(tmp_path)}, check=False,
                            capture_output=True)  # fmt: skip
     assert probe.returncode == 1
+
+
+def test_the_script_reads_colours_in_every_layout(tmp_path):
+    """The network answers with the brightest channel of a picture of 6 x 8, red in its upper left quarter."""
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 6, 8])
+    nodes = [helper.make_node("GlobalMaxPool", ["images"], ["max"]), helper.make_node("Flatten", ["max"], ["logits"])]
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])
+    graph = helper.make_graph(nodes, "net", [images], [logits])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "model.onnx")
+    task = {"shape": [3, 6, 8], "colours": "RGB", "divisor": 255.0, "mean": [0.5, 0.5, 0.1], "std": [0.25] * 3}
+    (tmp_path / "preprocessing.json").write_text(json.dumps(task))
+    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
+    script = (files("export") / "templates" / SCRIPT).read_text()
+    (tmp_path / "infer.py").write_text(script)
+    red = numpy.zeros((6, 8, 3), "uint8")
+    red[:3, :4, 0] = 200
+    numpy.save(tmp_path / "hwc.npy", red)
+    numpy.save(tmp_path / "chw.npy", red.transpose(2, 0, 1))
+    Image.fromarray(red).resize((16, 12), Image.Resampling.NEAREST).save(tmp_path / "large.png")
+    for name in ("hwc.npy", "chw.npy", "large.png"):
+        call = [sys.executable, "infer.py", name]
+        assert subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, check=True).stdout == "red\n"
 
 
 @pytest.mark.slow
@@ -122,6 +154,16 @@ def test_the_script_runs_where_only_the_runtime_is_installed(bundle, winner, tmp
         call = [python, str(bundle / "infer.py"), str(tmp_path / "image.npy")]
         answer = subprocess.run(call, capture_output=True, text=True, check=True, cwd=tmp_path)
         assert answer.stdout.strip() == winner.dataset.class_names[int(expected[index])]
+
+
+def test_training_with_int8_is_kept_where_it_helps(bundle, winner, tmp_path):
+    made = write_int8(bundle / "model.onnx", tmp_path / "model.int8.onnx", winner, target=None, tuning_epochs=2)
+    without, tuned = map(float, re.search(r"accuracy ([0-9.]+) without, ([0-9.]+) with", made.method).groups())
+    assert ("not kept" in made.method) == (tuned <= without)
+    images = validation_images(winner.dataset)
+    classes = run_images(open_session(made.path), images.images).argmax(1)
+    assert (classes == images.labels.numpy()).mean() == pytest.approx(max(without, tuned), abs=1e-4)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.int8.onnx"]
 
 
 # --- limits and data types ----------------------------------------------------------------------------------------
