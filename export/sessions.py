@@ -7,6 +7,7 @@ import onnxruntime
 from torch import Tensor
 
 from nasengine.errors import ExportError
+from nasengine.tracing.onnx_file import one_sentence
 
 
 def open_session(path: Path, *, threads: int | None = None, may_spin: bool = True) -> onnxruntime.InferenceSession:
@@ -21,7 +22,7 @@ def open_session(path: Path, *, threads: int | None = None, may_spin: bool = Tru
         ExportError: the runtime cannot load the file.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors come as exceptions
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
@@ -29,10 +30,12 @@ def open_session(path: Path, *, threads: int | None = None, may_spin: bool = Tru
             "session.intra_op.allow_spinning", "0" if threads == 1 or not may_spin else "1"
         )
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # without a fallback: it prints, and then tries the same again
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except _FAULTS as fault:
-        reason = str(fault).strip().splitlines()[0]
-        raise ExportError(f"onnx file {path}: expected one that onnxruntime can load, got: {reason}") from fault
+        reason = next(iter(str(fault).strip().splitlines()), type(fault).__name__)
+        message = f"onnx file {path}: expected one that onnxruntime can load, got: {reason}"
+        raise ExportError(one_sentence(message)) from fault
 
 
 def run_images(session: onnxruntime.InferenceSession, images: Tensor) -> numpy.ndarray:
@@ -51,5 +54,9 @@ def run_images(session: onnxruntime.InferenceSession, images: Tensor) -> numpy.n
 
 
 _STATE = onnxruntime.capi.onnxruntime_pybind11_state
-_FAULTS = (_STATE.Fail, _STATE.InvalidGraph, _STATE.InvalidProtobuf, _STATE.NotImplemented, _STATE.NoSuchFile,
-           _STATE.InvalidArgument, _STATE.RuntimeException)  # fmt: skip
+_FAULTS = (
+    _STATE.DeviceReset, _STATE.EPFail, _STATE.EngineError, _STATE.Fail, _STATE.InvalidArgument, _STATE.InvalidGraph,
+    _STATE.InvalidProtobuf, _STATE.ModelLoadCanceled, _STATE.ModelLoaded, _STATE.ModelRequiresCompilation,
+    _STATE.NoModel, _STATE.NoSuchFile, _STATE.NotFound, _STATE.NotImplemented, _STATE.RuntimeException,
+    RuntimeError, ValueError, TypeError, IndexError, MemoryError, OverflowError,  # what C++'s own exceptions become
+)  # fmt: skip

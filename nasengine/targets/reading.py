@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from nasengine.errors import ConfigError, UnknownNameError
 from nasengine.targets.target import Target
 
-MAX_FILE_BYTES = 100_000
+MAX_FILE_BYTES = 20_000  # keys with many dots cost the parser the square of their number
+MAX_FAULTS = 20
+MAX_SHOWN = 80
 SUFFIX = ".toml"
 
 
@@ -57,7 +59,7 @@ def read_target(path: Path) -> Target:
     latency = target.latency
     if latency is None or latency.model is None or not latency.model.endswith(".json"):
         return target
-    model = str((path.parent / latency.model).resolve())
+    model = str((path.parent / latency.model).absolute())  # resolve() would follow links, which may run in circles
     return target.model_copy(update={"latency": latency.model_copy(update={"model": model})})
 
 
@@ -68,13 +70,23 @@ def _built_in_files() -> list[Any]:
 
 def _read(where: str, content: bytes) -> Target:
     try:
-        return Target(**tomllib.loads(content.decode()))
+        return Target.model_validate(tomllib.loads(content.decode()))
     except ValidationError as fault:
-        raise ConfigError([_sentence(where, entry) for entry in fault.errors()]) from fault
+        raise ConfigError([_sentence(where, entry) for entry in fault.errors()[:MAX_FAULTS]]) from fault
     except (ValueError, RecursionError, TypeError) as fault:  # of TOML, of UTF-8, or a number of thousands of digits
         raise ConfigError(f"target {where}: expected TOML, got: {fault}") from fault
 
 
 def _sentence(where: str, entry: Any) -> str:
-    place = ".".join(map(str, entry["loc"])) or "the file"
-    return f"target {where}, {place}: {entry['msg'][0].lower() + entry['msg'][1:]}, got {str(entry['input'])[:80]!r}"
+    place = ".".join(str(part)[:MAX_SHOWN] for part in entry["loc"]) or "the file"
+    message = entry["msg"].removeprefix("Value error, ")
+    return f"target {where}, {place}: {message[0].lower() + message[1:]}, got {_shown(entry['input'])}"
+
+
+def _shown(value: Any) -> str:
+    """Part of a value; tables may be nested too deep, and numbers too long, to be written out."""
+    if isinstance(value, dict | list | tuple):
+        return f"a {'table' if isinstance(value, dict) else 'list'} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > MAX_SHOWN:
+        return f"a number of {value.bit_length()} bits"
+    return repr(value if not isinstance(value, str) else value[:MAX_SHOWN])

@@ -2,15 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 DataType = Literal["float32", "float16", "int8"]
 Runtime = Literal["onnxruntime", "openvino", "executorch", "litert", "litert-micro", "any"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Words = Annotated[str, Field(min_length=1, max_length=500)]
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"  # these texts reach terminals and file systems
+Words = Annotated[str, Field(min_length=1, max_length=500, pattern=PRINTABLE)]
 OperatorName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 MAX_BYTES = 2**40
 MAX_OPERATORS = 500
+
+
+def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"expected each value once, got {', '.join(repeated)} repeatedly")
+    return values
 
 
 class Limits(BaseModel):
@@ -44,10 +52,16 @@ class Latency(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    model: Annotated[str, Field(min_length=1, max_length=1000, pattern=PRINTABLE)] | None = None
     measured: bool = False
     threads: int = Field(default=1, ge=1, le=1024)
-    about: str = Field(default="", max_length=1000)
+    about: str = Field(default="", max_length=1000, pattern=PRINTABLE)
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> "Latency":
+        if self.measured == (self.model is not None):
+            raise ValueError("expected either the name of a model or measured = true")
+        return self
 
 
 class Target(BaseModel):
@@ -69,8 +83,12 @@ class Target(BaseModel):
     name: Name
     title: Words
     runtime: Runtime = "any"
-    data_types: tuple[DataType, ...] = Field(default=("float32",), min_length=1, max_length=3)
-    operators: tuple[OperatorName, ...] = Field(default=(), max_length=MAX_OPERATORS)
+    data_types: Annotated[tuple[DataType, ...], AfterValidator(_each_once)] = Field(
+        default=("float32",), min_length=1, max_length=3
+    )
+    operators: Annotated[tuple[OperatorName, ...], AfterValidator(_each_once)] = Field(
+        default=(), max_length=MAX_OPERATORS
+    )
     limits: Limits = Limits()
     latency: Latency | None = None
     sources: tuple[Words, ...] = Field(default=(), max_length=20)

@@ -30,11 +30,11 @@ def graph_from_onnx(path: Path) -> ComputationGraph:
     try:
         return _read(Path(path))
     except TracingError as fault:
-        raise TracingError(_one_sentence(str(fault))) from fault
+        raise TracingError(one_sentence(str(fault))) from fault
 
 
 def _read(path: Path) -> ComputationGraph:
-    model = _load(path)
+    model = load_onnx(path)
     where = f"onnx file {path}"
     if not model.graph.node:
         raise TracingError(f"{where}: expected an ONNX model with nodes, got none; is it another kind of file?")
@@ -49,13 +49,18 @@ def _read(path: Path) -> ComputationGraph:
     return OnnxReader(model, where).run()
 
 
-def _one_sentence(message: str) -> str:
+def one_sentence(message: str) -> str:
     """One printable line of bounded length: messages quote names that strangers chose."""
     text = "".join(letter if letter.isprintable() else "?" for letter in message)
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}..."
 
 
-def _load(path: Path) -> onnx.ModelProto:
+def load_onnx(path: Path) -> onnx.ModelProto:
+    """A file as protobuf has it, without weights that lie outside.
+
+    Raises:
+        TracingError: it is missing, too large, or none.
+    """
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
