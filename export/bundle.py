@@ -13,7 +13,7 @@ from export.card_writing import Made, make_card
 from export.draft import draft_of
 from export.memory import peak_bytes
 from export.onnx import export_onnx
-from export.operators import refuse_unsupported
+from export.operators import check_file, refuse_unsupported
 from export.precisions import write_float16, write_int8
 from export.winner import Winner
 from nasengine.errors import ConfigError, ExportError
@@ -74,7 +74,9 @@ def write_bundle(folder: Path, winner: Winner, choices: Choices) -> ModelCard:
         refuse_excess(target, values)
         made += [_write_reduced(data_type, draft, winner, choices) for data_type in types if data_type != "float32"]
         if target is not None:
-            values["model_bytes"] = (draft / FILES[target.data_types[0]]).stat().st_size
+            preferred = draft / FILES[target.data_types[0]]
+            check_file(preferred, target)
+            values["model_bytes"] = preferred.stat().st_size
             refuse_excess(target, values)
         card = make_card(winner, made, target=target, values=values, licence=choices.licence,
                          predicted=choices.predicted, runs=choices.runs)  # fmt: skip
