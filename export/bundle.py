@@ -10,7 +10,7 @@ from pathlib import Path
 from export.card import ModelCard, PredictedLatency
 from export.card_page import page
 from export.card_writing import Made, make_card
-from export.draft import draft_of
+from export.folder_replacement import draft_of
 from export.memory import peak_bytes
 from export.onnx import export_onnx
 from export.operators import check_file, refuse_unsupported

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from export.draft import draft_of
+from export.folder_replacement import draft_of
 from nasengine.errors import ExportError
 
 NAMES = ("model.onnx", "card.md")
