@@ -1,4 +1,4 @@
-"""ONNX: one file, dynamic batch, no traces of the machine that wrote it, compared with the network on real images."""
+"""ONNX: one file, any batch or one image, no traces of this machine, compared with the network on real images."""
 
 import logging
 import tempfile
@@ -11,22 +11,29 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from export.simplification import simplified
 from export.verification import verify_onnx
 from nasengine.errors import ExportError
 from nasengine.protocols import ExportReport
 
 MIN_OPSET, PREFERRED_OPSET = 18, 20
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
+_FAULTS = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, torch.onnx.OnnxExporterError)
 
 
-def export_onnx(network: nn.Module, images: Tensor, path: Path, metadata: Mapping[str, str]) -> ExportReport:
+def export_onnx(
+    network: nn.Module, images: Tensor, path: Path, metadata: Mapping[str, str], *, is_static: bool = False
+) -> ExportReport:
     """Write ``network`` to ``path`` and compare both; nothing is written where they disagree.
+
+    The same network and metadata give the same bytes.
 
     Args:
         network: takes images of shape (batch, channels, height, width), returns logits (batch, num_classes).
         images: real images, normalised as in training; at least 7 for the check of batch sizes.
         path: file to write.
         metadata: texts that are stored in the file.
+        is_static: the file takes one image at a time, as runtimes of small devices want it, rather than any number.
 
     Raises:
         ExportError: the exporter failed, or runtime and network disagree.
@@ -39,7 +46,9 @@ def export_onnx(network: nn.Module, images: Tensor, path: Path, metadata: Mappin
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             draft = Path(folder) / path.name
-            model = _clean(_convert(network, images[:2]), metadata)
+            model = simplified(_convert(network, images, is_static))
+            model.producer_name = "nasengine"
+            onnx.helper.set_model_props(model, dict(metadata))
             onnx.checker.check_model(model, full_check=True)
             onnx.save_model(model, draft)
             opset = read_opset(draft)
@@ -47,7 +56,7 @@ def export_onnx(network: nn.Module, images: Tensor, path: Path, metadata: Mappin
             draft.replace(path)
     except OSError as fault:
         raise ExportError(f"onnx file {path}: could not be written ({fault.strerror})") from fault
-    except (onnx.checker.ValidationError, torch.onnx.OnnxExporterError) as fault:
+    except _FAULTS as fault:
         reason = str(fault).strip().splitlines()[0]
         raise ExportError(f"onnx file {path}: expected a network that torch can export, got: {reason}") from fault
     return ExportReport(path, opset, deviation, agreement, len(images))
@@ -66,17 +75,17 @@ def read_opset(path: Path) -> int:
     return opset
 
 
-def _convert(network: nn.Module, example: Tensor) -> onnx.ModelProto:
+def _convert(network: nn.Module, images: Tensor, is_static: bool) -> onnx.ModelProto:
     with _quiet():
         program = torch.onnx.export(
             _OneInput(network),
-            (example,),
+            (images[: 1 if is_static else 2],),
             dynamo=True,
             external_data=False,
             opset_version=PREFERRED_OPSET,
             input_names=[INPUT_NAME],
             output_names=[OUTPUT_NAME],
-            dynamic_shapes=({0: "batch"},),
+            dynamic_shapes=None if is_static else ({0: "batch"},),
             verbose=False,
         )
     if program is None:
@@ -93,34 +102,6 @@ class _OneInput(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)
-
-
-def _clean(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    """Remove source paths and code lines that torch stores with every node, and add our own metadata."""
-    for parts in (
-        model.graph.node,
-        model.graph.value_info,
-        model.graph.input,
-        model.graph.output,
-        model.graph.initializer,
-    ):
-        for part in parts:
-            part.ClearField("metadata_props")
-            part.ClearField("doc_string")
-    for function in model.functions:
-        function.ClearField("metadata_props")
-        for node in function.node:
-            node.ClearField("metadata_props")
-            node.ClearField("doc_string")
-    model.graph.ClearField("metadata_props")
-    model.graph.ClearField("doc_string")
-    model.ClearField("metadata_props")
-    model.ClearField("doc_string")
-    model.producer_name = "nasengine"
-    for key, value in metadata.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    return model
 
 
 @contextmanager

@@ -103,18 +103,25 @@ def _nodes(graph: onnx.GraphProto, depth: int = 0) -> Iterator[onnx.NodeProto]:
 
 
 def _folded_norms(graph: ComputationGraph) -> set[int]:
-    """Batch norms that alone use the value of a convolution."""
+    """Batch norms that alone use the value of a convolution, or of convolutions that are only concatenated."""
     uses = [0] * len(graph)
     for source, _, _ in graph.edges:
         uses[source] += 1
     for output in graph.outputs:
         uses[output] += 1
+
+    def is_folded_into(node: int) -> bool:
+        kind = graph.operations[node].kind
+        if uses[node] != 1:
+            return False
+        return kind == "conv" or (kind == "concat" and all(
+            uses[source] == 1 and graph.operations[source].kind == "conv" for source in graph.inputs[node]
+        ))  # fmt: skip
+
     return {
         node
         for node, operation in enumerate(graph.operations)
-        if operation.kind == "batch_norm"
-        and uses[graph.inputs[node][0]] == 1
-        and graph.operations[graph.inputs[node][0]].kind == "conv"
+        if operation.kind == "batch_norm" and is_folded_into(graph.inputs[node][0])
     }
 
 

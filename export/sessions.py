@@ -39,12 +39,15 @@ def open_session(path: Path, *, threads: int | None = None, may_spin: bool = Tru
 
 
 def run_images(session: onnxruntime.InferenceSession, images: Tensor) -> numpy.ndarray:
-    """Logits of images, (num_images, num_classes).
+    """Logits of images, (num_images, num_classes); a file with a fixed batch gets that many at a time.
 
     Raises:
         ExportError: another number of rows comes back.
     """
-    (logits,) = session.run(None, {session.get_inputs()[0].name: images.contiguous().numpy()})
+    entry = session.get_inputs()[0]
+    batch = entry.shape[0] if isinstance(entry.shape[0], int) else len(images)
+    chunks = images.contiguous().split(batch)
+    logits = numpy.concatenate([session.run(None, {entry.name: chunk.numpy()})[0] for chunk in chunks])
     if len(logits) != len(images):
         raise ExportError(f"onnx session: expected {len(images)} rows of logits, got {len(logits)}")
     return logits

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from export.onnx import export_onnx, read_opset
+from export.sessions import open_session, run_images
 from export.verification import verify_onnx
 from nasengine.errors import ExportError
 from nasengine.graph import cost, prune
@@ -35,7 +36,7 @@ def trained_like(space) -> GraphNetwork:
 @pytest.fixture(scope="module", params=[DARTS, NASBENCH201], ids=lambda space: space.name)
 def exported(request, tmp_path_factory):
     network = trained_like(request.param)
-    path = tmp_path_factory.mktemp("export") / "net.onnx"
+    path = tmp_path_factory.mktemp(request.param.name) / "net.onnx"
     return network, path, export_onnx(network, IMAGES, path, {"genotype": "abc", "classes": '["a"]'})
 
 
@@ -61,6 +62,38 @@ def test_file_stands_alone_and_tells_nothing_of_this_machine(exported):
     metadata = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_modelmeta()
     assert metadata.custom_metadata_map == {"genotype": "abc", "classes": '["a"]'}
     assert metadata.producer_name == "nasengine"
+
+
+def test_graph_is_as_simple_as_it_can_be(exported):
+    network, path, _ = exported
+    graph = onnx.load(path).graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    kinds = [node.op_type for node in graph.node]
+    assert not {"Identity", "Constant", "Dropout"} & set(kinds)
+    left = [made_by[node.input[0]].op_type for node in graph.node if node.op_type == "BatchNormalization"]
+    norms = sum(operation.kind == "batch_norm" for operation in network.graph.operations)
+    assert left == (["Add"] if path.parent.name.startswith("nasbench201") else [])
+    assert norms > 15
+    described = {entry.name for entry in (*graph.value_info, *graph.output) if entry.type.tensor_type.HasField("shape")}
+    assert described == set(made_by)
+    layers = {tensor.name.rpartition(".")[0] for tensor in graph.initializer if not tensor.name.startswith("val_")}
+    assert layers <= set(network.graph.names)
+
+
+def test_same_network_gives_the_same_bytes_and_a_batch_can_be_fixed(exported, tmp_path):
+    network, path, _ = exported
+    if path.parent.name.startswith("darts"):
+        again = export_onnx(network, IMAGES, tmp_path / "again.onnx", {"genotype": "abc", "classes": '["a"]'})
+        assert again.path.read_bytes() == path.read_bytes()
+        return
+    report = export_onnx(network, IMAGES, tmp_path / "static.onnx", {}, is_static=True)
+    assert report.max_deviation < 1e-4
+    assert report.top1_agreement == 1.0
+    session = onnxruntime.InferenceSession(report.path, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == [1, 3, 16, 16]
+    with torch.no_grad():
+        expected = network(IMAGES).numpy()
+    numpy.testing.assert_allclose(run_images(open_session(report.path), IMAGES), expected, atol=1e-4)
 
 
 def test_file_comes_back_as_a_graph_with_the_same_macs(exported):
