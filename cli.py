@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.commands import app as bench
+from export.commands import export
+from export.profile_command import profile
+from export.target_commands import app as target
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
 from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
-from nasengine.report.tables import describe_table, export_table, family_table, runs_table, search_table, spaces_table
+from nasengine.report.tables import describe_table, family_table, runs_table, search_table, spaces_table
 from predictors.commands import app as predictor
 from predictors.commands import score
+from predictors.latency.commands import fit_latency
 
 if TYPE_CHECKING:
     from nasengine.pipeline import Search, SearchSettings
@@ -31,8 +35,12 @@ app = typer.Typer(
 
 app.add_typer(bench, name="bench")
 app.add_typer(predictor, name="predictor")
+target.command()(profile)
+target.command(name="fit")(fit_latency)
+app.add_typer(target, name="target")
 app.command()(score)
 app.command()(init)
+app.command()(export)
 
 RUNS_FOLDER = Path("runs")
 
@@ -207,30 +215,6 @@ def describe(
         print_table(*describe_table(content))
 
     finish(work, show, as_json)
-
-
-@app.command()
-def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="RUN/winner.onnx")] = None,
-    as_json: Json = False,
-) -> None:
-    """Export the winner of a run to ONNX again, and check the file on test images."""
-
-    def work() -> dict[str, Any]:
-        from nasengine.assembly import assemble, settings_of
-        from nasengine.report.progress import make_progress
-        from nasengine.store import RunStore
-
-        search = assemble(settings_of(run), make_progress())
-        store = RunStore.open(run)
-        try:
-            network = search.trained_winner(store)
-            return {"onnx": search.export(network, out or run / "winner.onnx")}
-        finally:
-            store.close()
-
-    finish(work, lambda content: print_table(*export_table(content)), as_json)
 
 
 @app.command()

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks.export_commands import export
 from benchmarks.initialization_commands import init
+from benchmarks.latency_commands import latency
 from benchmarks.options import (
     DataPath,
     Json,
@@ -206,6 +208,8 @@ def splitting(
 
 app.command()(predictor)
 app.command()(init)
+app.command()(export)
+app.command()(latency)
 app.command(name="predictor-ablation")(ablation)
 app.command(name="predictor-speed")(predictor_speed)
 app.command()(strategy)

@@ -16,6 +16,8 @@ GROUPS = {
     "strategy": "nasengine.strategies",
     "exporter": "nasengine.exporters",
     "dataset": "nasengine.datasets",
+    "latency model": "nasengine.latency_models",
+    "latency file": "nasengine.latency_files",  # readers, by the suffix of what they read
 }
 
 

@@ -48,7 +48,7 @@ def score(
         from predictors.scoring import score_networks
 
         found = _load(predictor)
-        graphs = [_reader(space, Path())(text) for text in networks]
+        graphs = [network_reader(space, Path())(text) for text in networks]
         pool = _random_graphs(space, compare_with) if space is not None and not found.is_fitted else None
         return score_networks(found, networks, graphs, pool=pool, space=space)
 
@@ -208,7 +208,7 @@ def _load(path: Path | None) -> "Gennape":
     return Gennape.load_pretrained() if path is None else Gennape.load(path)
 
 
-def _reader(space: str | None, folder: Path) -> Callable[[str], "ComputationGraph"]:
+def network_reader(space: str | None, folder: Path) -> Callable[[str], "ComputationGraph"]:
     """Reads a network: the path of an ONNX file, or a genotype."""
     from nasengine import registry
     from nasengine.tracing import graph_from_onnx
@@ -238,7 +238,7 @@ def _exists(path: Path) -> bool:
 def _read(path: Path, columns: "Columns", space: str | None) -> "ResultsTable":
     from predictors.results_table import read_results
 
-    return read_results(path, columns, _reader(space, path.parent))
+    return read_results(path, columns, network_reader(space, path.parent))
 
 
 def _columns(network: str, label: str, proxies: str) -> "Columns":

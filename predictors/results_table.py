@@ -60,7 +60,7 @@ def read_results(path: Path, columns: Columns, to_graph: Callable[[str], Computa
             two labels for one network.
     """
     parts = columns.network.split("+")
-    rows = _rows(path, (*parts, columns.label, *columns.proxies))
+    rows = table_rows(path, (*parts, columns.label, *columns.proxies))
     graphs: list[ComputationGraph] = []
     labels: list[float] = []
     proxies: list[list[float]] = []
@@ -72,8 +72,8 @@ def read_results(path: Path, columns: Columns, to_graph: Callable[[str], Computa
             graph = to_graph(" ".join(row[part] or "" for part in parts))
         except NasEngineError as fault:
             raise ConfigError(f"{where}, column {columns.network}: {fault}") from fault
-        label = _number(row, columns.label, where)
-        values = [_number(row, name, where) for name in columns.proxies]
+        label = table_number(row, columns.label, where)
+        values = [table_number(row, name, where) for name in columns.proxies]
         earlier = place_by_network.setdefault(fingerprint(graph), len(graphs))
         if earlier == len(graphs):
             graphs.append(graph)
@@ -89,7 +89,12 @@ def read_results(path: Path, columns: Columns, to_graph: Callable[[str], Computa
     return ResultsTable(graphs, numpy.array(labels), dict(zip(columns.proxies, columns_of_proxies, strict=True)))
 
 
-def _rows(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+def table_rows(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a table with their line numbers.
+
+    Raises:
+        ConfigError: the table is missing, too large, lacks a column or has no rows.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"table {path}: expected at most {MAX_BYTES} bytes, got {path.stat().st_size}")
@@ -118,7 +123,12 @@ def _rows(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]
     return rows
 
 
-def _number(row: dict[str, str], name: str, where: str) -> float:
+def table_number(row: dict[str, str], name: str, where: str) -> float:
+    """A finite number in a column.
+
+    Raises:
+        ConfigError: there is none.
+    """
     text = row.get(name) or ""
     try:
         value = float(text)
