@@ -19,6 +19,7 @@ from export.sessions import open_session
 from nasengine.errors import ConfigError, ExportError
 
 NANOSECONDS_PER_MS = 1e6
+FINE_SECONDS = 1e-5  # clocks of processor time that are coarser than this say nothing about a run
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
 
@@ -38,7 +39,9 @@ class LatencyReport:
     Args:
         path: the file.
         p50_ms, p90_ms, p95_ms: half, 90 % and 95 % of the runs took at most this long.
-        smallest_ms: the fastest run: what the file takes when nothing else disturbs it.
+        smallest_ms: the fastest run.
+        p50_processor_ms: median of the time that the processor worked on a run, without waiting while it worked for
+            other processes: the latency on an idle machine. With one thread only; None otherwise.
         runs, warm_up: runs that count, and those before them that do not.
         threads: within operators.
         load_average: processes that wanted to run, in the minute before; None where the system does not tell.
@@ -51,6 +54,7 @@ class LatencyReport:
     p90_ms: float
     p95_ms: float
     smallest_ms: float
+    p50_processor_ms: float | None
     runs: int
     warm_up: int
     threads: int
@@ -95,25 +99,43 @@ def measure(
         job_of(session, [_image_shape(path, session, shape)], seed)
         for path, session in zip(paths, sessions, strict=True)
     ]
-    times = interleaved_ms(jobs, runs=runs, warm_up=warm_up, seed=seed)
+    times = interleaved(jobs, runs=runs, warm_up=warm_up, seed=seed)
     empty = empty_process_bytes() if with_memory and paths else 0
     reports = []
-    for path, row in zip(paths, times, strict=True):
+    for path, row, processor in zip(paths, times.wall_ms, times.processor_ms, strict=True):
         p50, p90, p95 = (float(numpy.percentile(row, share)) for share in (50, 90, 95))
+        p50_processor = float(numpy.median(processor)) if has_processor_time(threads) else None
         memory = peak_memory_bytes(path, shape, threads, empty) if with_memory else None
         reports.append(
             LatencyReport(
-                path=path, p50_ms=p50, p90_ms=p90, p95_ms=p95, smallest_ms=float(row.min()), runs=runs,
-                warm_up=warm_up, threads=threads, load_average=load, machine=this_machine(), peak_memory_bytes=memory,
+                path=path, p50_ms=p50, p90_ms=p90, p95_ms=p95, smallest_ms=float(row.min()),
+                p50_processor_ms=p50_processor, runs=runs, warm_up=warm_up, threads=threads, load_average=load,
+                machine=this_machine(), peak_memory_bytes=memory,
             )
         )  # fmt: skip
     return reports
 
 
-def interleaved_ms(
-    jobs: Sequence[Callable[[], object]], *, runs: int, warm_up: int, seed: int, untimed: int = 0
-) -> numpy.ndarray:
-    """Durations of jobs in milliseconds, (num_jobs, runs): in every round each job runs once, in a new random order.
+def has_processor_time(threads: int) -> bool:
+    """Whether this process can tell how long the processor worked on a run: all of it is done by the calling thread."""
+    return threads == 1 and time.get_clock_info("thread_time").resolution < FINE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Durations of runs in milliseconds, (num_jobs, runs).
+
+    Args:
+        wall_ms: by the clock on the wall.
+        processor_ms: that the processor worked for the calling thread.
+    """
+
+    wall_ms: numpy.ndarray
+    processor_ms: numpy.ndarray
+
+
+def interleaved(jobs: Sequence[Callable[[], object]], *, runs: int, warm_up: int, seed: int, untimed: int = 0) -> Times:
+    """Durations of jobs: in every round each job runs once, in a new random order.
 
     Args:
         jobs: what to time.
@@ -123,24 +145,29 @@ def interleaved_ms(
         untimed: calls of a job right before each one that counts, which bring what it needs into the caches.
     """
     rng = numpy.random.default_rng(seed)
-    times = numpy.zeros((len(jobs), runs))
+    nanoseconds = numpy.zeros((2, len(jobs), runs))
     was_collecting = gc.isenabled()
     gc.disable()  # a collection in the middle of a run would count as the run's
     try:
         for round_index in range(-warm_up, runs):
             for place in rng.permutation(len(jobs)):
-                job = jobs[place]
                 for _ in range(untimed):
-                    job()
-                began = time.perf_counter_ns()
-                job()
-                ended = time.perf_counter_ns()
+                    jobs[place]()
+                durations = _timed(jobs[place])
                 if round_index >= 0:
-                    times[place, round_index] = (ended - began) / NANOSECONDS_PER_MS
+                    nanoseconds[:, place, round_index] = durations
     finally:
         if was_collecting:
             gc.enable()
-    return times
+    return Times(*(nanoseconds / NANOSECONDS_PER_MS))
+
+
+def _timed(job: Callable[[], object]) -> tuple[int, int]:
+    """Nanoseconds of one call: on the wall, and of the processor."""
+    processor_began, began = time.thread_time_ns(), time.perf_counter_ns()
+    job()
+    ended, processor_ended = time.perf_counter_ns(), time.thread_time_ns()
+    return ended - began, processor_ended - processor_began
 
 
 def job_of(session: onnxruntime.InferenceSession, shapes: Sequence[tuple[int, ...]], seed: int) -> Callable[[], object]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy
 import onnxruntime
 
-from export.latency import interleaved_ms, job_of, load_average, this_machine
+from export.latency import Times, has_processor_time, interleaved, job_of, load_average, this_machine
 from export.operator_files import block_of_runtime, input_shapes, is_writable, write_empty, write_network, write_unit
 from export.operator_table import Calibration, Entry, MeasuredOn, OperatorTable, TableContent, bytes_moved, unit_key
 from export.runtime_units import RuntimeUnit
@@ -97,7 +97,11 @@ def profile(
 
 
 def measure_networks(graphs: Sequence[ComputationGraph], *, threads: int, runs: int, seed: int) -> numpy.ndarray:
-    """Median latency in milliseconds of whole networks with random weights, run in turns, (num_graphs,)."""
+    """Median latency in milliseconds of whole networks with random weights, run in turns, (num_graphs,).
+
+    With one thread it is the time that the processor worked for them, as everything in tables: on a busy machine the
+    clock on the wall tells more about other processes.
+    """
     with tempfile.TemporaryDirectory(prefix="nasengine-profile-") as folder:
         jobs = []
         for index, graph in enumerate(graphs):
@@ -106,17 +110,27 @@ def measure_networks(graphs: Sequence[ComputationGraph], *, threads: int, runs: 
             shapes = [(1, *graph.operations[node].output_shape) for node in graph.input_indices]
             jobs.append(job_of(_session(path, threads), shapes, seed))
             path.unlink()
-        return numpy.median(interleaved_ms(jobs, runs=runs, warm_up=WARM_UP, seed=seed), axis=1)
+        times = interleaved(jobs, runs=runs, warm_up=WARM_UP, seed=seed)
+        return numpy.median(_counted(times, threads), axis=1)
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     return open_session(path, threads=threads, may_spin=False)
 
 
+def _counted(times: Times, threads: int) -> numpy.ndarray:
+    return times.processor_ms if has_processor_time(threads) else times.wall_ms
+
+
 def _begun(out: Path, settings: ProfileSettings) -> OperatorTable:
     here, block = this_machine(), block_of_runtime()
     machine = MeasuredOn(
-        cpu=here.cpu, system=here.system, onnxruntime=here.onnxruntime, threads=settings.threads, block=block
+        cpu=here.cpu,
+        system=here.system,
+        onnxruntime=here.onnxruntime,
+        threads=settings.threads,
+        block=block,
+        clock="processor" if has_processor_time(settings.threads) else "wall",
     )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     if not out.exists():
@@ -169,7 +183,8 @@ def _measure_batch(units: Sequence[RuntimeUnit], block: int, settings: ProfileSe
             shapes = [(1, *shape) for shape in input_shapes(unit, block)]
             jobs.append(job_of(_session(path, settings.threads), shapes, settings.seed))
     # A call right before each one that counts: in a network the values that a unit reads were written just now.
-    times = interleaved_ms(jobs, runs=settings.runs, warm_up=WARM_UP, seed=settings.seed, untimed=1)
+    measured = interleaved(jobs, runs=settings.runs, warm_up=WARM_UP, seed=settings.seed, untimed=1)
+    times = _counted(measured, settings.threads)
     empty = float(numpy.median(times[0]))
     return empty, [_entry(unit, row, empty) for unit, row in zip(units, times[1:], strict=True)]
 

@@ -65,7 +65,11 @@ class Calibration(BaseModel):
 
 
 class MeasuredOn(BaseModel):
-    """The machine and its runtime; ``block`` is the number of channels in a block of the runtime's layout, or 0."""
+    """The machine and its runtime.
+
+    ``block`` is the number of channels in a block of the runtime's layout, or 0. ``clock`` says whether times are those
+    on the wall or, with one thread, those that the processor worked: latency on a machine with nothing else to do.
+    """
 
     model_config = _CONFIG
 
@@ -74,6 +78,7 @@ class MeasuredOn(BaseModel):
     onnxruntime: Words
     threads: Annotated[int, Field(ge=1, le=1024)]
     block: Annotated[int, Field(ge=0, le=1024)]
+    clock: Literal["processor", "wall"]
 
 
 class TableContent(BaseModel):

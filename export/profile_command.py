@@ -62,6 +62,7 @@ def show_profile(content: dict[str, Any]) -> None:
         ("table", content["table"]),
         ("units", str(content["entries"])),
         ("machine", f"{content['machine']['cpu']}, {content['machine']['threads']} threads"),
+        ("clock", content["machine"]["clock"]),
         ("onnxruntime", content["machine"]["onnxruntime"]),
         ("networks measured", str(known["networks"])),
         ("latency", f"{known['intercept_ms']:.3f} ms + {known['slope']:.3f} x sum of units"),

@@ -1,11 +1,12 @@
 """Measured latency: more work takes longer, every file runs equally often, and nothing else is counted."""
 
 import collections
+import time
 
 import numpy
 import pytest
 
-from export.latency import interleaved_ms, measure, this_machine
+from export.latency import interleaved, measure, this_machine
 from export.operator_files import write_network
 from export.process_memory import empty_process_bytes, peak_memory_bytes
 from nasengine.errors import ConfigError, ExportError
@@ -41,35 +42,44 @@ def test_more_work_takes_longer(files):
         assert report.machine == this_machine()
         assert report.machine.cpu
         assert report.peak_memory_bytes is None
+    assert large.p50_processor_ms > 5 * small.p50_processor_ms > 0
     assert [small.path, large.path] == list(files)
 
 
 def test_several_threads_and_no_files_work_too(files):
     (report,) = measure(files[:1], shape=SHAPE, threads=2, runs=3, warm_up=0, with_memory=False)
     assert report.threads == 2
+    assert report.p50_processor_ms is None
     assert measure([], shape=SHAPE) == []
 
 
 def test_every_job_runs_once_a_round_in_changing_order():
     calls = []
     jobs = [lambda name=name: calls.append(name) for name in "abcd"]
-    times = interleaved_ms(jobs, runs=20, warm_up=5, seed=0)
-    assert times.shape == (4, 20)
-    assert (times >= 0).all()
+    times = interleaved(jobs, runs=20, warm_up=5, seed=0)
+    for durations in (times.wall_ms, times.processor_ms):
+        assert durations.shape == (4, 20)
+        assert (durations >= 0).all()
     rounds = [tuple(calls[start : start + 4]) for start in range(0, len(calls), 4)]
     assert len(rounds) == 25
     assert all(sorted(names) == list("abcd") for names in rounds)
     assert len(set(rounds)) > 10
     first = list(calls)
     calls.clear()
-    interleaved_ms(jobs, runs=20, warm_up=5, seed=0)
+    interleaved(jobs, runs=20, warm_up=5, seed=0)
     assert calls == first
+
+
+def test_waiting_is_on_the_wall_and_not_of_the_processor():
+    times = interleaved([lambda: time.sleep(0.02)], runs=3, warm_up=0, seed=0)
+    assert times.wall_ms.min() >= 20
+    assert numpy.median(times.processor_ms) < 10
 
 
 def test_untimed_calls_come_right_before_the_timed_one():
     calls = []
     jobs = [lambda name=name: calls.append(name) for name in "ab"]
-    interleaved_ms(jobs, runs=3, warm_up=1, seed=0, untimed=2)
+    interleaved(jobs, runs=3, warm_up=1, seed=0, untimed=2)
     assert collections.Counter(calls) == {"a": 12, "b": 12}
     assert all(len(set(calls[start : start + 3])) == 1 for start in range(0, len(calls), 3))
 

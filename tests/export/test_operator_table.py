@@ -44,7 +44,7 @@ def table_of(times, calibration=None):
         )
         for unit, time in times.items()
     }
-    machine = MeasuredOn(cpu="a", system="b", onnxruntime="c", threads=1, block=0)
+    machine = MeasuredOn(cpu="a", system="b", onnxruntime="c", threads=1, block=0, clock="processor")
     return OperatorTable(
         TableContent(machine=machine, date="d", empty_ms=0.5, calibration=calibration, entries=entries)
     )
