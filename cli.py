@@ -14,6 +14,7 @@ from benchmarks.commands import app as bench
 from export.commands import export
 from export.profile_command import profile
 from export.target_commands import app as target
+from nasengine.commands.amounts import amount
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
 from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
@@ -99,6 +100,14 @@ def search(
         str, typer.Option(help="End with the winner at these depths, with commas; see 'nasengine init'.")
     ] = "",
     sizes: Annotated[str, typer.Option(help="Or in these sizes: small, medium, large.")] = "",
+    target: Annotated[
+        str | None, typer.Option(help="Device that the winner is for; see 'nasengine target list'.")
+    ] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Limit on the device's latency.")] = None,
+    max_bytes: Annotated[str, typer.Option(help="Limit on the ONNX file, such as 900KB or 1MB.")] = "",
+    max_peak_bytes: Annotated[str, typer.Option(help="Limit on memory of activations, such as 256KiB.")] = "",
+    max_macs: Annotated[str, typer.Option(help="Limit on multiply-accumulates, such as 20M.")] = "",
+    max_parameters: Annotated[str, typer.Option(help="Limit on parameters, such as 100K.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     learning_rate: Annotated[float | None, typer.Option(help="Override the budget's learning rates.")] = None,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for training on a GPU.")] = "float32",
@@ -127,6 +136,10 @@ def search(
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
             content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
             content |= {"data": absolute(data), "predictor": absolute(predictor), "selection": chosen}
+            content |= {"target": absolute(target)}
+            amounts = {"max_bytes": max_bytes, "max_peak_bytes": max_peak_bytes, "max_macs": max_macs,
+                       "max_parameters": max_parameters}  # fmt: skip
+            content |= {name: amount(text, f"--{name.replace('_', '-')}") for name, text in amounts.items()}
             content |= {"depths": numbers(depths, "--depths"), "sizes": names(sizes)}
             content |= {"device": device_of(device), "threads": _threads()}
             settings = SearchSettings.read(content, "nasengine search")

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from nasengine import registry
 from nasengine.errors import ConfigError, DeviceError
 from nasengine.pipeline import Parts, Search, SearchSettings
-from nasengine.protocols import PoolPredictor, SupernetSpace
+from nasengine.protocols import LatencyModel, PoolPredictor, SupernetSpace
 from nasengine.store.run_store import read_settings
+from nasengine.targets import Device, Target, limits_of, load_target
 
 if TYPE_CHECKING:
     from nasengine.data import ImageDataset
     from nasengine.pipeline.task import Progress
+
+
+ANY_DEVICE, MEASURED = "any-onnx", "measured"
 
 
 def assemble(settings: SearchSettings, progress: "Progress") -> Search:
@@ -35,10 +39,40 @@ def assemble(settings: SearchSettings, progress: "Progress") -> Search:
         exporter=registry.load("exporter", "onnx"),
         make_strategy=registry.load("strategy", settings.strategy),
         predictor=None if settings.predictor is None else load_predictor(settings.predictor),
+        device=load_device(settings),
     )
     found = Search(settings, parts, progress)
     found.check_sizes()
     return found
+
+
+def load_device(settings: SearchSettings) -> Device | None:
+    """The device that a search is for, with its limits and what predicts latency there; None for no device.
+
+    Raises:
+        UnknownNameError: no such target.
+        ConfigError: limits without what they need.
+    """
+    limited = [name for name, value in settings.own_limits.items() if value is not None]
+    if settings.target is None and not limited:
+        return None
+    target = load_target(settings.target or ANY_DEVICE)
+    return Device(target, limits_of(target, settings.own_limits), load_latency(target))
+
+
+def load_latency(target: Target) -> LatencyModel | None:
+    """What predicts or measures latency on a target; None where nothing is known.
+
+    Raises:
+        ConfigError: a model that is neither installed nor a file.
+    """
+    known = target.latency
+    if known is None or known.model is None:
+        return None if known is None else registry.load("latency model", MEASURED)(known.threads)
+    suffix = Path(known.model).suffix.removeprefix(".")
+    if known.model not in registry.names("latency model") and suffix in registry.names("latency file"):
+        return registry.load("latency file", suffix)(Path(known.model))
+    return registry.load("latency model", known.model)()
 
 
 def load_predictor(name: str) -> PoolPredictor:

@@ -225,6 +225,13 @@ class PoolPredictor(Predictor, Protocol):
     def adapt(self, pool: Sequence[ComputationGraph]) -> None: ...
 
 
+@runtime_checkable
+class LatencyModel(Protocol):
+    """Predicts milliseconds of one image on a device; ``inf`` for networks that do not run there."""
+
+    def predict(self, graphs: Sequence[ComputationGraph]) -> Prediction: ...
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What was measured of one architecture. ``metrics`` holds units in its names; accuracies are fractions."""

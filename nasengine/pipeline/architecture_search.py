@@ -12,6 +12,7 @@ from nasengine.errors import TrainingError
 from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.executor import InProcessExecutor
+from nasengine.pipeline.feasibility import Feasibility
 from nasengine.pipeline.prediction import rank_pool
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
@@ -28,9 +29,11 @@ from nasengine.protocols import (
 from nasengine.randomness import seed_of, seeded_generator
 from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
 from nasengine.store import RunStore
+from nasengine.strategies import WithinLimits
 from nasengine.supernet import ArchitectureWeights, Supernet
 from nasengine.supernet.splitting import PRESETS, GradientMatching, SplitSchedule, SplitTraining
 from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining, recalibrate
+from nasengine.targets import Device
 
 MakeStrategy = Callable[[SupernetSpace, random.Random], Strategy]
 RECALIBRATION_BATCH_SIZE, NUM_BATCHES = 128, 8
@@ -48,12 +51,14 @@ class Candidate:
         architecture: what was selected there, or predicted to be good.
         network: the architecture with the weights that it has in the leaf.
         is_predicted: the predictor proposed it.
+        is_untuned: its weights are those before the selection, which tunes them to what it picks.
     """
 
     leaf: int
     architecture: Architecture
     network: GraphNetwork
     is_predicted: bool = False
+    is_untuned: bool = False
 
 
 class ArchitectureSearch:
@@ -68,6 +73,10 @@ class ArchitectureSearch:
         progress: is told about every step.
         executor: runs the leaves; one after the other in this process by default.
         predictor: ranks architectures before any training, if there is one.
+        device: whose limits the answer keeps, if there is one.
+
+    Raises:
+        ConfigError: nothing keeps the limits.
     """
 
     store: RunStore
@@ -82,6 +91,7 @@ class ArchitectureSearch:
         progress: Progress,
         executor: Executor | None = None,
         predictor: PoolPredictor | None = None,
+        device: Device | None = None,
     ) -> None:
         self.predictor = predictor
         self._supernets: dict[int, Supernet] = {}
@@ -95,6 +105,8 @@ class ArchitectureSearch:
         )
         for config in (self.supernet_config, self.final_config):
             space.supergraph(config)  # fails here where the images are too small
+        self.feasibility = None if device is None else Feasibility(space, self.final_config, device)
+        self.feasible = [] if self.feasibility is None else self.feasibility.check(settings.seed)
         self.schedule = self._make_schedule()
         self.finalists: list[Candidate] = []
         self.halving: SuccessiveHalving | None = None
@@ -115,6 +127,8 @@ class ArchitectureSearch:
             candidates = self._search_leaves(self._splitting.leaves)
         if self.predictor is not None:
             candidates += self._predicted(self.predictor, candidates)
+        if not candidates:  # whatever the leaves prefer exceeds the limits, and so do all its neighbours there
+            candidates = [self._held(leaf, one) for one in self.feasible if (leaf := self._leaf_of(one)) is not None]
         return self._best_of(candidates) if len(candidates) > 1 or self._splitting else candidates[0].architecture
 
     def network(self, architecture: Architecture) -> GraphNetwork:
@@ -161,12 +175,16 @@ class ArchitectureSearch:
         """Train one (sub-)supernet and select from it."""
         training, selection = self._parts(leaf, supernet)
         self._run(training_name, training)
-        if self.predictor is not None:  # the selection tunes the weights to what it picks
-            self._supernets[leaf] = copy.deepcopy(supernet)
+        if self.predictor is not None or self.feasibility is not None:
+            self._supernets[leaf] = copy.deepcopy(supernet)  # the selection tunes the weights to what it picks
         self._run(selection_name, selection)
+        chosen = self._chosen(selection)
+        moved = self._within_limits(leaf, chosen) if self.feasibility is not None else []
         return [
-            Candidate(leaf, architecture, supernet.extract(architecture)) for architecture in self._chosen(selection)
-        ]
+            Candidate(leaf, architecture, supernet.extract(architecture))
+            for architecture in chosen
+            if self.keeps_limits(architecture)
+        ] + [self._held(leaf, architecture) for architecture in moved]
 
     def _parts(self, leaf: int, supernet: Supernet) -> tuple[Task, Selector]:
         settings, scale = self.settings, self.scale
@@ -178,7 +196,8 @@ class ArchitectureSearch:
             training = SinglePathTraining(supernet, self.dataset, recipe, seed=seed)
             evaluator = SharedWeightsEvaluator(supernet, self.dataset, seed=seed)
             num_paths = max(1, scale.sampled_paths // self._num_leaves)
-            return training, SampledPathSelection(space, evaluator, self.make_strategy, num_paths=num_paths, seed=seed)
+            make = self._strategy_within(supernet)
+            return training, SampledPathSelection(space, evaluator, make, num_paths=num_paths, seed=seed)
         architecture = ARCHITECTURE_TRAININGS[settings.training]
         alphas = ArchitectureWeights(
             self.space.topology, seed_of(seed, "alphas"), supernet.allowed, architecture.relaxation
@@ -197,6 +216,13 @@ class ArchitectureSearch:
             seed=seed,
         )
 
+    def _strategy_within(self, supernet: Supernet) -> MakeStrategy:
+        """What proposes paths; with a device, only those that keep its limits, where the leaf is known to hold any."""
+        held = [one for one in self.feasible if self._is_in(one, supernet)]
+        if not held:
+            return self.make_strategy
+        return lambda space, rng: WithinLimits(self.make_strategy(space, rng), self.keeps_limits, held)
+
     @property
     def _num_leaves(self) -> int:
         return len(self._splitting.leaves) if self._splitting is not None else 1
@@ -206,6 +232,38 @@ class ArchitectureSearch:
         if isinstance(selection, SampledPathSelection) and self._splitting is not None:
             return selection.best(self.scale.finalists_per_leaf)
         return [selection.architecture()]
+
+    # --- limits of a device -----------------------------------------------------------------------------------------
+
+    def keeps_limits(self, architecture: Architecture) -> bool:
+        """Whether an architecture keeps all limits; without a device there are none."""
+        return self.feasibility is None or self.feasibility.violation(architecture) == 0
+
+    def _held(self, leaf: int, architecture: Architecture) -> Candidate:
+        """An architecture with the weights that it had in its leaf before the selection."""
+        return Candidate(leaf, architecture, self._supernets[leaf].extract(architecture), is_untuned=True)
+
+    def _within_limits(self, leaf: int, proposals: list[Architecture]) -> list[Architecture]:
+        """For proposals that exceed the limits: the best neighbour that does not, by the leaf's shared weights."""
+        assert self.feasibility is not None
+        feasibility, supernet = self.feasibility, self._supernets[leaf]
+        space = self.space.restrict(supernet.allowed)
+        evaluate = SharedWeightsEvaluator(copy.deepcopy(supernet), self.dataset, seed=self.settings.seed)
+
+        def work() -> dict[str, object]:
+            compared, moved = [], []
+            for proposal in proposals:
+                if feasibility.violation(proposal) > 0:
+                    near = feasibility.near(proposal, space, self.settings.seed)
+                    values = [(evaluate(one).metrics["accuracy"], one) for one in near]
+                    compared += [[self.space.format(one), value] for value, one in values]
+                    moved += [max(values, key=lambda entry: entry[0])[1]] if values else []
+            formatted = [self.space.format(one) for one in moved]
+            return {"moved": formatted, "proposed": [*map(self.space.format, proposals)], "compared": compared}
+
+        key = {"network": f"leaf {leaf}"}
+        event = run_once("limits", key, work, self.store, self.progress)
+        return [self.space.parse(text) for text in dict.fromkeys(event["moved"])]
 
     # --- predictor --------------------------------------------------------------------------------------------------
 
@@ -218,7 +276,8 @@ class ArchitectureSearch:
                 self.space, self.final_config, predictor,
                 proposals=proposals, pool_size=self.settings.pool, seed=self.settings.seed,
             )  # fmt: skip
-            held = [entry for entry in ranked if self._leaf_of(entry.architecture) is not None]
+            able = (entry for entry in ranked if self.keeps_limits(entry.architecture))
+            held = [entry for entry in able if self._leaf_of(entry.architecture) is not None]
             chosen = [entry for entry in held if entry.architecture not in proposals]
             kept = [*chosen[: self.settings.predicted_finalists], *(e for e in ranked if e.architecture in proposals)]
             rows = [[self.space.format(entry.architecture), entry.mean, entry.std] for entry in kept]
@@ -227,18 +286,18 @@ class ArchitectureSearch:
         rows = run_once("prediction", {}, work, self.store, self.progress)["predicted"]
         found = [self.space.parse(text) for text, _, _ in rows]
         return [
-            Candidate(leaf, architecture, self._supernets[leaf].extract(architecture), is_predicted=True)
+            replace(self._held(leaf, architecture), is_predicted=True)
             for architecture in found
             if architecture not in proposals and (leaf := self._leaf_of(architecture)) is not None
         ]
 
     def _leaf_of(self, architecture: Architecture) -> int | None:
         """The trained leaf that holds an architecture; None where that leaf failed."""
-        selection = self.space.selection(architecture)
-        for leaf, supernet in self._supernets.items():
-            if all(pick in supernet.allowed[key] for key, picks in selection.items() for pick in picks):
-                return leaf
-        return None
+        return next((leaf for leaf, supernet in self._supernets.items() if self._is_in(architecture, supernet)), None)
+
+    def _is_in(self, architecture: Architecture, supernet: Supernet) -> bool:
+        picked = self.space.selection(architecture).items()
+        return all(pick in supernet.allowed[key] for key, picks in picked for pick in picks)
 
     # --- leaves -----------------------------------------------------------------------------------------------------
 
@@ -257,15 +316,16 @@ class ArchitectureSearch:
             else:
                 failed[int(result.name)] = result.failure
                 self.store.record("failed-leaf", leaf=int(result.name), reason=result.failure)
-        if not candidates:
+        if len(failed) == len(leaves):
             raise TrainingError(f"all {len(leaves)} leaves failed; the first: {next(iter(failed.values()))}")
         return candidates
 
     def _best_of(self, candidates: list[Candidate]) -> Architecture:
         """Successive halving of what the leaves propose, with the leaves' weights, on validation images."""
         self.finalists = list({candidate.architecture: candidate for candidate in reversed(candidates)}.values())[::-1]
-        # Predicted architectures have weights that no selection has tuned: all are trained before they are compared.
-        first = -(-self.scale.halving_epochs // PREDICTED_HEAD_START) if self.predictor is not None else 0
+        # Where some have weights that no selection has tuned, all are trained before they are compared.
+        is_mixed = self.predictor is not None or any(candidate.is_untuned for candidate in candidates)
+        first = -(-self.scale.halving_epochs // PREDICTED_HEAD_START) if is_mixed else 0
         epochs = first + SuccessiveHalving.total_epochs(len(self.finalists), self.scale.halving_epochs)
         recipe = replace(self.scale.supernet, epochs=max(1, epochs))
         trainings = []

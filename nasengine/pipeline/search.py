@@ -16,6 +16,7 @@ from nasengine.graph import cost, fingerprint
 from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import ArchitectureSearch, MakeStrategy
+from nasengine.pipeline.device_summary import device_summary
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
@@ -24,7 +25,9 @@ from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.protocols import Exporter, PoolPredictor, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
+from nasengine.targets import Device
 
+MAX_DRAWN = 1000
 WINNER, BASELINE = "winner", "random_baseline"
 ONNX_NAME = "winner.onnx"
 
@@ -38,6 +41,7 @@ class Parts:
     exporter: Exporter
     make_strategy: MakeStrategy
     predictor: PoolPredictor | None = None
+    device: Device | None = None
 
 
 class Search:
@@ -63,8 +67,9 @@ class Search:
         )
         self.dataset = reduced.to(torch.device(settings.device))
         self.architecture_search = ArchitectureSearch(
-            settings, self.scale, self.space, self.dataset, parts.make_strategy, progress, predictor=parts.predictor
-        )
+            settings, self.scale, self.space, self.dataset, parts.make_strategy, progress,
+            predictor=parts.predictor, device=parts.device,
+        )  # fmt: skip
 
     def run(self, store: RunStore) -> dict[str, Any]:
         """Do everything that the store does not have yet.
@@ -75,6 +80,7 @@ class Search:
         self.store = store
         torch.set_num_threads(self.settings.threads)
         self._check_data()
+        self._check_device()
         winner = self.architecture_search.run(store)
         networks = {WINNER: self._train(WINNER, winner), BASELINE: self._train(BASELINE, self._baseline(winner))}
         # Only here, after every decision, test images are used for the first time.
@@ -103,6 +109,7 @@ class Search:
             ],
             "leaves": leaves,
             "prediction": self._prediction(leaves),
+            "target": device_summary(self.architecture_search.feasibility, results, leaves, self.space),
             "failed_leaves": {str(event["leaf"]): event["reason"] for event in self.store.find("failed-leaf")},
         }
         self.store.write_summary(summary)
@@ -138,16 +145,31 @@ class Search:
                 f"{self.dataset.name}; restore them or start a new run"
             )
 
+    def _check_device(self) -> None:
+        """Record the limits; a resumed run must have the same."""
+        part = self.architecture_search.feasibility
+        if part is None:
+            return
+        found = {entry.metric: entry.limit for entry in part.device.constraints.limits}
+        known = run_once("device", {}, lambda: {"limits": found}, self.store, None)
+        if known["limits"] != found:
+            raise StoreError(
+                f"run folder {self.store.folder}: expected the limits that the run began with, {known['limits']}, got "
+                f"{found} from {self.settings.target}; restore the target or start a new run"
+            )
+
     def _run(self, name: str, task: Task) -> None:
         run_task(task, name, self.store, self.progress, seed=self.settings.seed)
 
     def _baseline(self, winner: Architecture) -> Architecture:
-        """A random architecture other than the winner."""
+        """A random architecture other than the winner, within the same limits."""
         rng = random.Random(seed_of(self.settings.seed, "baseline"))
-        drawn = self.space.sample(rng)
-        while drawn == winner:
-            drawn = self.space.sample(rng)
-        return drawn
+        part = self.architecture_search
+        for _ in range(MAX_DRAWN):
+            drawn = self.space.sample(rng) if part.feasibility is None else part.feasibility.draw(rng, part.feasible)
+            if drawn != winner:
+                return drawn
+        return winner  # nothing else keeps the limits
 
     # --- the networks -----------------------------------------------------------------------------------------------
 

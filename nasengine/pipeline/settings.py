@@ -37,6 +37,8 @@ class SearchSettings(BaseModel):
         precision: of the layers while training; ``bfloat16`` is for GPUs and gives other results.
         compiled: networks are compiled with ``torch.compile`` before they are trained.
         depths, sizes: numbers of cells, or names, of the family that the search ends with; none by default.
+        target: name or file of the device that the winner is for; None for no device.
+        max_latency_ms, max_bytes, max_peak_bytes, max_macs, max_parameters: limits beside the device's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +65,20 @@ class SearchSettings(BaseModel):
     compiled: bool = False
     depths: tuple[int, ...] = ()
     sizes: tuple[Literal["small", "medium", "large"], ...] = ()
+    target: str | None = None
+    max_latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_bytes: int | None = Field(default=None, gt=0)
+    max_peak_bytes: int | None = Field(default=None, gt=0)
+    max_macs: int | None = Field(default=None, gt=0)
+    max_parameters: int | None = Field(default=None, gt=0)
+
+    @property
+    def own_limits(self) -> dict[str, float | None]:
+        """Limits beside the device's own, by the metric that they limit."""
+        return {
+            "latency_ms": self.max_latency_ms, "model_bytes": self.max_bytes, "peak_bytes": self.max_peak_bytes,
+            "macs": self.max_macs, "num_parameters": self.max_parameters,
+        }  # fmt: skip
 
     @classmethod
     def read(cls, content: dict[str, Any], where: str) -> "SearchSettings":

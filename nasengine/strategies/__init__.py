@@ -9,6 +9,7 @@ from nasengine.strategies.predictor_guided import GuidanceConfig, PredictorGuide
 from nasengine.strategies.random import RandomStrategy
 from nasengine.strategies.regularized_evolution import RegularizedEvolution
 from nasengine.strategies.similarity_gate import GateConfig
+from nasengine.strategies.within_limits import WithinLimits
 
 __all__ = [
     "Candidates",
@@ -20,6 +21,7 @@ __all__ = [
     "PredictorGuided",
     "RandomStrategy",
     "RegularizedEvolution",
+    "WithinLimits",
     "expected_improvement",
     "hypervolume",
     "upper_confidence_bound",
