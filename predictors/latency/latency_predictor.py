@@ -27,6 +27,10 @@ from predictors.latency.trend import Trend
 FEWEST_LABELS = 20
 CHUNK = 2000
 LEAST_SHARE = 0.1
+LARGEST_DOUBT = 0.4
+"""Deviation of the score from 0 to 1 up to which a network is refused; nobody knows about stranger ones."""
+STRANGE_ERROR = 0.5
+"""Of the trend, as a share of the latency, for networks unlike all that were measured."""
 NUM_WORK = len(WORK_NAMES)
 NUM_COLUMNS = NUM_WORK + len(PLACE_NAMES)
 KIND = "latency predictor"
@@ -88,11 +92,15 @@ class LatencyPredictor:
         found = self._fitted()
         work, columns = features_of(graphs)
         trend, strange = found.trend.predict(work), found.trend.share_of_strange(work)
-        left, std = found.process.predict(columns)
+        left, deviation = found.process.predict(columns)
+        # Far from what was measured the process knows less than the trend, and has less of a say.
+        doubt = STRANGE_ERROR * trend
+        left *= numpy.minimum(1.0, doubt / numpy.maximum(deviation, 1e-12)) ** 2
         mean = numpy.maximum(trend + left, LEAST_SHARE * trend)
-        std = numpy.hypot(std, found.noise * mean) * found.spread + strange * mean
+        std = numpy.hypot(numpy.minimum(deviation, doubt), found.noise * mean) * found.spread + strange * mean
         if found.compiles is not None:
-            mean[found.compiles.predict(columns)[0] + found.share_that_runs < 0.5] = numpy.inf
+            score, doubt = found.compiles.predict(columns)
+            mean[(score + found.share_that_runs < 0.5) & (doubt < LARGEST_DOUBT)] = numpy.inf
         return Prediction(mean, std)
 
     @property
