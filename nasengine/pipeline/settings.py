@@ -73,7 +73,7 @@ class SearchSettings(BaseModel):
     max_parameters: int | None = Field(default=None, gt=0)
 
     @property
-    def own_limits(self) -> dict[str, float | None]:
+    def own_limits(self) -> dict[str, int | float | None]:
         """Limits beside the device's own, by the metric that they limit."""
         return {
             "latency_ms": self.max_latency_ms, "model_bytes": self.max_bytes, "peak_bytes": self.max_peak_bytes,

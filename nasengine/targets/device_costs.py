@@ -1,6 +1,6 @@
 """What networks cost on a target, before they are trained and exported."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nasengine.errors import ConfigError
@@ -77,7 +77,7 @@ class Device:
         ]
 
 
-def limits_of(target: Target, own: dict[str, float | None]) -> Constraints:
+def limits_of(target: Target, own: Mapping[str, int | float | None]) -> Constraints:
     """The limits of a target and of a user; where both have one, the smaller counts.
 
     Args:
