@@ -109,7 +109,7 @@ class Search:
             ],
             "leaves": leaves,
             "prediction": self._prediction(leaves),
-            "target": device_summary(self.architecture_search.feasibility, results, leaves, self.space),
+            "target": self._device(results),
             "failed_leaves": {str(event["leaf"]): event["reason"] for event in self.store.find("failed-leaf")},
         }
         self.store.write_summary(summary)
@@ -233,6 +233,11 @@ class Search:
         ]  # fmt: skip
         counts = {name: event[name] for name in ("num_ranked", "num_dropped")}
         return {"predictor": self.settings.predictor, **counts, "finalists": rows}
+
+    def _device(self, results: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+        """What the networks cost on the device; None without one."""
+        feasibility = self.architecture_search.feasibility
+        return None if feasibility is None else device_summary(feasibility, results, self.store.events, self.space)
 
     def _export_once(self, network: GraphNetwork) -> dict[str, Any]:
         """Export, unless the file that the journal knows is there and unchanged."""

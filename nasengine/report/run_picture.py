@@ -7,6 +7,7 @@ from typing import Any
 from nasengine.protocols import SupernetSpace
 from nasengine.report.cell_drawing import draw_cell, new_figure, write_figure
 from nasengine.report.split_drawing import MAX_MATRICES, draw_leaves, draw_matrix, titles
+from nasengine.report.trade_off_drawing import draw_trade_offs
 from nasengine.store.journal import Event
 
 COLOURS = {"supernet": "#1f77b4", "winner": "#d62728", "random_baseline": "#7f7f7f"}
@@ -34,11 +35,13 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
     cells = above.subplots(1, len(topology.kinds), squeeze=False)[0]
     for axis, kind in zip(cells, topology.kinds, strict=True):
         draw_cell(axis, topology, genotype.edges(kind), f"winner: {kind} cell" if kind != "cell" else "winner")
-    prediction = summary.get("prediction")
-    widths = (1.2, 0.5, 1.5) if prediction is None else (1.2, 0.5, 1.5, 0.9)
+    prediction, target = summary.get("prediction"), summary.get("target")
+    widths = (1.2, 0.5, 1.5) + (0.9,) * sum(part is not None for part in (prediction, target))
     training, result, selection, *rest = below.subplots(1, len(widths), width_ratios=widths)
+    if target is not None:
+        draw_trade_offs(rest.pop(), target, summary["winner"]["genotype"])
     if prediction is not None:
-        _draw_prediction(rest[0], prediction, summary["winner"]["genotype"])
+        _draw_prediction(rest.pop(), prediction, summary["winner"]["genotype"])
     _draw_losses(training, events)
     _draw_result(result, summary)
     _draw_decisions(selection, events, summary)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from nasengine.targets import METRICS
+
 Rows = list[tuple[str, ...]]
 Table = tuple[tuple[str, ...], Rows]
 
@@ -21,6 +23,7 @@ def search_table(content: dict[str, Any]) -> Table:
         ("report", content["picture"]),
         ("time", f"{content['seconds']:.0f} s"),
     ]
+    rows.extend(_target_rows(content.get("target")))
     for split in content["splits"]:
         for part in split["parts"]:
             groups = " | ".join(", ".join(group) for group in part["groups"])
@@ -32,6 +35,27 @@ def search_table(content: dict[str, Any]) -> Table:
         rows.append((f"leaf {leaf['leaf']}", figures + chosen))
     rows.extend((f"leaf {leaf}", f"failed: {reason}") for leaf, reason in content["failed_leaves"].items())
     return ("", f"{content['space']} on {data['name']}"), rows
+
+
+def _target_rows(target: dict[str, Any] | None) -> Rows:
+    """What the winner costs on the device, against the limits."""
+    if target is None:
+        return []
+    limits = target["limits"]
+    rows: Rows = []
+    for name, value in target["winner"].items():
+        if name in METRICS:
+            deviation = target["winner"].get("latency_std_ms") if name == "latency_ms" else None
+            text = f"{value:,.6g}" + (
+                "" if deviation is None else f" +- {deviation:.2g} ms, predicted or measured before"
+            )
+            limit = f", limit {limits[name]:,.6g}" if name in limits else ""
+            rows.append((f"{METRICS[name]} on {target['name']}", text + limit))
+    found = target["trade_offs"]
+    if found is not None:
+        rows.append(("knee of the trade-offs", found["knee"]))
+        rows.append(("hypervolume", f"{found['hypervolume']:.3f} of 1, {len(found['points'])} architectures"))
+    return rows
 
 
 def spaces_table(content: dict[str, Any]) -> Table:

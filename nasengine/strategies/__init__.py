@@ -2,27 +2,43 @@
 
 from nasengine.strategies.acquisition import expected_improvement, upper_confidence_bound
 from nasengine.strategies.candidates import Candidates
+from nasengine.strategies.expected_hypervolume import expected_hypervolume_improvement
 from nasengine.strategies.fuzzy_evolution import FuzzyEvolution
 from nasengine.strategies.hypervolume import hypervolume
-from nasengine.strategies.pareto import Objective, ParetoEvolution
-from nasengine.strategies.predictor_guided import GuidanceConfig, PredictorGuided
+from nasengine.strategies.measurements import GRAPH_METRICS
+from nasengine.strategies.objectives import ACCURACY_AND_MACS, Objective
+from nasengine.strategies.pareto import ParetoEvolution
+from nasengine.strategies.pareto_guided import ParetoGuided
+from nasengine.strategies.predictor_guided import PredictorGuided
+from nasengine.strategies.proposal_pool import GuidanceConfig
 from nasengine.strategies.random import RandomStrategy
 from nasengine.strategies.regularized_evolution import RegularizedEvolution
 from nasengine.strategies.similarity_gate import GateConfig
+from nasengine.strategies.trade_offs import front, knee
 from nasengine.strategies.within_limits import WithinLimits
+from nasengine.targets.constraints import NO_LIMITS, Constraint, Constraints
 
 __all__ = [
+    "ACCURACY_AND_MACS",
+    "GRAPH_METRICS",
+    "NO_LIMITS",
     "Candidates",
+    "Constraint",
+    "Constraints",
     "FuzzyEvolution",
     "GateConfig",
     "GuidanceConfig",
     "Objective",
     "ParetoEvolution",
+    "ParetoGuided",
     "PredictorGuided",
     "RandomStrategy",
     "RegularizedEvolution",
     "WithinLimits",
+    "expected_hypervolume_improvement",
     "expected_improvement",
+    "front",
     "hypervolume",
+    "knee",
     "upper_confidence_bound",
 ]

@@ -1,39 +1,22 @@
-"""NSGA-II: evolution towards the best trade-offs (Deb, Pratap, Agarwal and Meyarivan, 2002, section III)."""
+"""NSGA-II: evolution towards the best trade-offs (Deb, Pratap, Agarwal and Meyarivan, 2002, section III).
+
+With limits, networks that keep them come before others, and of others those that exceed them less (section VI).
+"""
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy
 
 from nasengine.architecture import Architecture
 from nasengine.errors import ConfigError
-from nasengine.graph.cost import cost
 from nasengine.protocols import Evaluation, NetworkConfig, SearchSpace
-from nasengine.strategies.non_dominated_sorting import front_numbers, ranking
+from nasengine.strategies.measurements import Measurements
+from nasengine.strategies.non_dominated_sorting import ranking
+from nasengine.strategies.objectives import ACCURACY_AND_MACS, Objective
+from nasengine.strategies.trade_offs import front
 from nasengine.strategies.unseen import SeenArchitectures
-
-_COSTS = ("macs", "num_parameters")
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A metric and what it is to be.
-
-    Args:
-        metric: its name in ``Evaluation.metrics``; ``macs`` and ``num_parameters`` need not be there.
-        direction: ``max`` or ``min``.
-    """
-
-    metric: str
-    direction: str
-
-    def __post_init__(self) -> None:
-        if self.direction not in ("max", "min"):
-            raise ConfigError(f"objective {self.metric}: expected direction max or min, got {self.direction!r}")
-
-
-ACCURACY_AND_MACS = (Objective("accuracy", "max"), Objective("macs", "min"))
+from nasengine.targets.constraints import NO_LIMITS, Constraints
 
 
 class ParetoEvolution:
@@ -46,6 +29,7 @@ class ParetoEvolution:
         space: gives first members, crossovers and mutations.
         rng: source of randomness.
         objectives: what counts; at least one.
+        constraints: limits of the answer; evaluations hold the limited metrics that graphs do not tell.
         population_size: parents.
         mutation_share: chance that a child of two parents is mutated too.
         network: sizes of the networks whose macs or parameters count; the space's defaults by default.
@@ -65,6 +49,7 @@ class ParetoEvolution:
         rng: random.Random,
         *,
         objectives: Sequence[Objective] = ACCURACY_AND_MACS,
+        constraints: Constraints = NO_LIMITS,
         population_size: int = 20,
         mutation_share: float = 0.5,
         network: NetworkConfig | None = None,
@@ -77,8 +62,9 @@ class ParetoEvolution:
         self.population_size, self.mutation_share = population_size, mutation_share
         self.network = network or space.defaults
         self.seen = SeenArchitectures(space, rng)
-        self._evaluations: list[Evaluation] = []
-        self._points: list[list[float]] = []
+        self.measured = Measurements(
+            self.objectives, constraints, lambda found: self.space.to_graph(found, self.network)
+        )
         self._parents: list[int] = []
         self._children: list[int] = []
         self._asked = 0
@@ -91,23 +77,28 @@ class ParetoEvolution:
         """Add measured architectures; failed ones do not live, but are not proposed again either.
 
         Raises:
-            ConfigError: an objective was not measured.
+            ConfigError: an objective or a limited metric was not measured.
         """
         for evaluation in evaluations:
             self.seen.add(evaluation.architecture)
             if evaluation.failure is None:
-                self._points.append(self._point(evaluation))
-                self._children.append(len(self._evaluations))
-                self._evaluations.append(evaluation)
+                self._children.append(len(self.measured))
+                self.measured.add(evaluation)
         if len(self._children) >= self.population_size:
             self._select()
 
     def front(self) -> list[Evaluation]:
-        """Everything measured that nothing measured dominates, in the order in which it was measured."""
-        if not self._points:
-            return []
-        best = front_numbers(numpy.array(self._points)) == 0
-        return [self._evaluations[index] for index in numpy.flatnonzero(best)]
+        """Everything measured that keeps the limits and that nothing of it dominates, in the order of measurement."""
+        kept = self.measured.kept
+        return [self.measured.evaluations[index] for index in kept[front(self.measured.points[kept])]]
+
+    def best(self) -> Evaluation | None:
+        """The best by the first objective of all that keep the limits; None while nothing does."""
+        return self.measured.best()
+
+    def nearest(self) -> Evaluation:
+        """The best, or while nothing keeps the limits, what exceeds them least."""
+        return self.measured.nearest()
 
     def _propose(self) -> Architecture:
         self._asked += 1
@@ -119,7 +110,7 @@ class ParetoEvolution:
     def _select(self) -> None:
         """Parents and children compete; the survivors stay in the order of their places."""
         living = [*self._parents, *self._children]
-        places = ranking(numpy.array([self._points[index] for index in living]))
+        places = ranking(self.measured.points[living], self.measured.violations[living])
         self._parents = [living[index] for index in numpy.argsort(places)[: self.population_size]]
         self._children = []
 
@@ -132,17 +123,4 @@ class ParetoEvolution:
     def _parent(self) -> Architecture:
         """The better of two; parents are sorted."""
         first, second = (self.rng.randrange(len(self._parents)) for _ in range(2))
-        return self._evaluations[self._parents[min(first, second)]].architecture
-
-    def _point(self, evaluation: Evaluation) -> list[float]:
-        values = dict(evaluation.metrics)
-        missing = [entry.metric for entry in self.objectives if entry.metric not in values]
-        if any(name not in _COSTS for name in missing):
-            raise ConfigError(
-                f"pareto: expected metrics {', '.join(entry.metric for entry in self.objectives)}, "
-                f"got {', '.join(evaluation.metrics) or 'none'}"
-            )
-        if missing:
-            total = cost(self.space.to_graph(evaluation.architecture, self.network))
-            values = {"macs": float(total.macs), "num_parameters": float(total.num_parameters), **values}
-        return [values[entry.metric] * (1 if entry.direction == "max" else -1) for entry in self.objectives]
+        return self.measured.evaluations[self._parents[min(first, second)]].architecture

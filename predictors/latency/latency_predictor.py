@@ -5,7 +5,7 @@ of any space cost at least roughly; a Gaussian process learns what it leaves ove
 to the latency, as those of clocks are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ NUM_WORK = len(WORK_NAMES)
 NUM_COLUMNS = NUM_WORK + len(PLACE_NAMES)
 KIND = "latency predictor"
 
+Features = Callable[[Sequence[ComputationGraph]], tuple[numpy.ndarray, ...]]
+"""Gives work and all columns of graphs, as ``features_of`` does."""
+
 
 class LatencyPredictor:
     """Implements the Predictor protocol; targets and means are milliseconds.
@@ -43,6 +46,7 @@ class LatencyPredictor:
 
     Args:
         about: where the labels are from: device, table, rows; stored with it.
+        features: of graphs, ``features_of`` by default; a caller that asks for the same graphs again may remember them.
 
     >>> import random
     >>> from nasengine.graph import cost
@@ -56,8 +60,9 @@ class LatencyPredictor:
     True
     """
 
-    def __init__(self, about: dict[str, Any] | None = None) -> None:
+    def __init__(self, about: dict[str, Any] | None = None, features: Features | None = None) -> None:
         self.about = dict(about or {})
+        self.features: Features = features or features_of
         self._found: _Fit | None = None
 
     def fit(self, graphs: Sequence[ComputationGraph], targets: Sequence[float]) -> None:
@@ -74,7 +79,7 @@ class LatencyPredictor:
                 f"latency labels: expected at least {FEWEST_LABELS} above 0 ms, got {int((values > 0).sum())} of "
                 f"{len(values)}; measure more networks"
             )
-        work, columns = features_of(graphs)
+        work, columns = self.features(graphs)
         share = float(runs.mean())
         compiles = None if runs.all() else Process.fit(columns, runs - share, numpy.ones(len(runs)))
         work, columns, values = work[runs], columns[runs], values[runs]
@@ -90,7 +95,7 @@ class LatencyPredictor:
             ConfigError: called before ``fit``.
         """
         found = self._fitted()
-        work, columns = features_of(graphs)
+        work, columns = self.features(graphs)
         trend, strange = found.trend.predict(work), found.trend.share_of_strange(work)
         left, deviation = found.process.predict(columns)
         # Far from what was measured the process knows less than the trend, and has less of a say.
