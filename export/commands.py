@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from nasengine.targets.target import DataType
 
 FOLDER = "export"
-SUFFIX = ".onnx"
+EXPORTERS = {".onnx": "onnx", ".ort": "ort", ".xml": "openvino", ".pte": "executorch", ".tflite": "litert"}
+"""By the suffix of a single file."""
 
 
 def export(
@@ -31,7 +32,10 @@ def export(
     static: Annotated[bool, typer.Option("--static", help="Files take one image at a time.")] = False,
     licence: Annotated[str, typer.Option(help="Of the weights, for the card.")] = "not stated",
     out: Annotated[
-        Path | None, typer.Option(help="Folder, or one file if it ends in .onnx.", show_default="RUN/export")
+        Path | None,
+        typer.Option(
+            help="Folder, or one file: .onnx, .ort, .xml (OpenVINO), .pte or .tflite.", show_default="RUN/export"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +54,7 @@ def export(
         search = assemble(settings_of(run), make_progress())
         store = RunStore.open(run)
         try:
-            if out is not None and out.suffix == SUFFIX:
+            if out is not None and out.suffix in EXPORTERS:
                 return _one_file(search, store, out, choices)
             return _bundle(search, store, run / FOLDER if out is None else out, choices)
         finally:
@@ -60,12 +64,15 @@ def export(
 
 
 def _one_file(search: "Search", store: "RunStore", path: Path, choices: "Choices") -> dict[str, Any]:
+    from nasengine import registry
+
     if choices.target is not None or choices.data_types or choices.tuning_epochs or choices.is_static:
         raise ConfigError(
             f"--out {path}: expected a folder together with --target, --int8, --fp16, --qat or --static, got the name "
-            f"of one file; leave off {SUFFIX}"
+            f"of one file; leave off {path.suffix}"
         )
-    return {"onnx": search.export(search.trained_winner(store), path)}
+    exporter = registry.load("exporter", EXPORTERS[path.suffix])
+    return {"onnx": search.export(search.trained_winner(store), path, exporter)}
 
 
 def _bundle(search: "Search", store: "RunStore", folder: Path, choices: "Choices") -> dict[str, Any]:

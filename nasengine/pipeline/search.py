@@ -250,11 +250,11 @@ class Search:
             known = run_once("export", key, lambda: {"onnx": self.export(network, path)}, self.store, self.progress)
         return {**known["onnx"], "path": str(path)}
 
-    def export(self, network: GraphNetwork, path: Path) -> dict[str, Any]:
-        """Write a trained network for the runtime and compare both on test images."""
+    def export(self, network: GraphNetwork, path: Path, exporter: Exporter | None = None) -> dict[str, Any]:
+        """Write a trained network for a runtime, the run's own by default, and compare both on test images."""
         tested = self.store.last("test", network=WINNER)
         metadata = {"space": self.settings.space, "genotype": tested["result"]["genotype"] if tested else ""}
-        return export_checked(network, self.dataset, path, self.exporter, metadata)
+        return export_checked(network, self.dataset, path, exporter or self.exporter, metadata)
 
     def ancestor(self, store: RunStore) -> Ancestor:
         """The winner of a finished run, as a family begins with it.

@@ -81,8 +81,8 @@ def export_table(content: dict[str, Any]) -> Table:
     """An exported file and its check."""
     report = content["onnx"]
     rows: Rows = [
-        ("ONNX file", report["path"]),
-        ("operator set", str(report["opset"])),
+        ("file", report["path"]),
+        ("operator set", str(report["opset"] or "none: not ONNX")),
         ("largest deviation", f"{report['max_deviation']:.1e} on {report['num_images']} test images"),
         ("same class", f"{report['top1_agreement']:.2%}"),
     ]
