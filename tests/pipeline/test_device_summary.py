@@ -49,7 +49,7 @@ def test_less_than_two_architectures_trade_nothing(feasibility):
 
 
 def test_the_panel_shows_all_of_it(feasibility):
-    axis = new_figure((4, 4)).subplots()
+    axis = new_figure((4.0, 4.0)).subplots()
     found = trade_offs(feasibility, CELLS, NASBENCH201)
     winner = list(CELLS)[3]
     draw_trade_offs(axis, {"name": "board", "limits": {"latency_ms": 60.0}, "trade_offs": found}, winner)
