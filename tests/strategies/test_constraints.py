@@ -38,7 +38,8 @@ def latency_of(found):
 
 
 def measured(found):
-    return Evaluation(found, {"accuracy": sum(map(int, found.genotype)) / 20, "latency_ms": latency_of(found)})
+    worth = sum(place * int(gene) for place, gene in enumerate(found.genotype))
+    return Evaluation(found, {"accuracy": worth / 60, "latency_ms": latency_of(found)})
 
 
 def drive(strategy, count):
@@ -118,7 +119,8 @@ def test_fronts_hold_what_keeps_the_limits_only():
     strategy = ParetoEvolution(NASBENCH_MACRO, random.Random(0), constraints=SLOW)
     fast, slow, lost = strategy.ask(3)
     strategy.tell([
-        Evaluation(fast, {"accuracy": 0.5, "latency_ms": 16.0}), Evaluation(slow, {"accuracy": 0.9, "latency_ms": 18.0}),
+        Evaluation(fast, {"accuracy": 0.5, "latency_ms": 16.0}),
+        Evaluation(slow, {"accuracy": 0.9, "latency_ms": 18.0}),
         Evaluation(lost, {"accuracy": 0.95, "latency_ms": math.nan}),
     ])  # fmt: skip
     assert [found.architecture for found in strategy.front()] == [fast]

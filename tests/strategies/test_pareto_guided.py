@@ -6,6 +6,7 @@ import numpy
 import pytest
 
 from nasengine.errors import ConfigError
+from nasengine.gene_space import GeneSpace
 from nasengine.graph import cost
 from nasengine.protocols import Evaluation
 from nasengine.strategies import (
@@ -20,6 +21,15 @@ from nasengine.strategies import (
 from predictors.guided import pareto_guided
 from search_spaces.nasbench_macro import NASBENCH_MACRO
 
+SMALL = GeneSpace(
+    name="small",
+    title="the first six layers of NAS-Bench-Macro",
+    paper="none",
+    choices=(("0", "1", "2"),) * 6,
+    to_graph_of=lambda genes, config: NASBENCH_MACRO.to_graph_of((*genes, *"00"), config),
+    defaults=NASBENCH_MACRO.defaults,
+    separator="",
+)
 SOME = Candidates.of(NASBENCH_MACRO, list(NASBENCH_MACRO.enumerate())[::9], NASBENCH_MACRO.defaults)
 MACS = {found: float(cost(graph).macs) for found, graph in zip(SOME.architectures, SOME.graphs, strict=True)}
 ACCURACY, LATENCY = Objective("accuracy", "max"), Objective("latency_ms", "min")
@@ -28,7 +38,8 @@ ACCURACY, LATENCY = Objective("accuracy", "max"), Objective("latency_ms", "min")
 def measured(found):
     """Late layers are worth more, so that macs do not tell all."""
     worth = sum(place * int(gene) for place, gene in enumerate(found.genotype))
-    macs = MACS.get(found) or float(cost(NASBENCH_MACRO.to_graph(found, NASBENCH_MACRO.defaults)).macs)
+    space = SMALL if found.space == "small" else NASBENCH_MACRO
+    macs = MACS.get(found) or float(cost(space.to_graph(found, space.defaults)).macs)
     return Evaluation(found, {"accuracy": worth / 60, "latency_ms": 2.0 + macs / 1e7})
 
 
@@ -46,8 +57,8 @@ def volume(strategy):
 def test_trade_offs_beat_evolution_without_a_predictor():
     pairs = []
     for seed in (0, 1):
-        guided = pareto_guided(NASBENCH_MACRO, random.Random(seed), candidates=SOME)
-        evolved = ParetoEvolution(NASBENCH_MACRO, random.Random(seed), population_size=10)
+        guided = pareto_guided(SMALL, random.Random(seed), config=GuidanceConfig(pool_size=729))
+        evolved = ParetoEvolution(SMALL, random.Random(seed), population_size=10)
         pairs.append((volume(drive(guided, 50)), volume(drive(evolved, 50))))
     assert all(guided > evolved for guided, evolved in pairs)
 
