@@ -109,8 +109,8 @@ UNDER_A_CAP: Mapping[str, Method] = MappingProxyType({
     "guided_ahead": _guided(is_ahead=True),
 })  # fmt: skip
 """``nsga2`` has accuracy as its one objective and the cap as its limit; ``guided`` learns latencies from its own
-evaluations, the first 20 of which are random; ``guided_ahead`` from 100 other networks, before the first evaluation. Of 10 and
-20 parents of ``nsga2`` the better on seeds 100 to 107 is taken, here and for trade-offs."""
+evaluations, the first 20 of which are random; ``guided_ahead`` from 100 other networks, before the first evaluation. Of
+10 and 20 parents of ``nsga2`` the better on seeds 100 to 105 is taken, here and for trade-offs."""
 
 FOR_TRADE_OFFS: Mapping[str, Method] = MappingProxyType({
     "random": _random,
