@@ -195,6 +195,7 @@ def describe(
         from dataclasses import asdict, replace
 
         from nasengine import registry
+        from nasengine.cells import genotype_of
         from nasengine.graph import cost, fingerprint
         from nasengine.protocols import SupportsSupernet
         from nasengine.report.cell_drawing import draw_cells
@@ -212,7 +213,7 @@ def describe(
         picture = None
         if isinstance(found, SupportsSupernet):
             picture = out or Path(f"{space}-{fingerprint(graph)[:8]}.png")
-            draw_cells(found.topology, chosen.genotype, picture, title=f"{space}")
+            draw_cells(found.topology, genotype_of(found.topology, found.selection(chosen)), picture, title=f"{space}")
         elif out is not None:
             raise ConfigError(f"--out: expected a space of cells, which can be drawn, got {space}; leave --out away")
         return {

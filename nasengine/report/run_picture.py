@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nasengine.cells import genotype_of
 from nasengine.protocols import SupernetSpace
 from nasengine.report.cell_drawing import draw_cell, new_figure, write_figure
 from nasengine.report.split_drawing import MAX_MATRICES, draw_leaves, draw_matrix, titles
@@ -23,7 +24,7 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
         path: file to write; its ending gives the type.
     """
     topology = space.topology
-    genotype: Any = space.parse(summary["winner"]["genotype"]).genotype
+    genotype = genotype_of(topology, space.selection(space.parse(summary["winner"]["genotype"])))
     splits = titles(summary.get("splits", []), topology.edges)
     if splits:
         figure = new_figure((15.0, 13.0))
