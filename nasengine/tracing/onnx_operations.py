@@ -256,6 +256,24 @@ def _pad(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Valu
     return reader.writer.pad(reader.label(node), source, (pads[2], pads[6], pads[3], pads[7]))
 
 
+def _resize(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Value:
+    """Linear, by the centres of pixels, to sizes that are stated or that follow from stated factors."""
+    source, rank = reader.source(node, 0), len(reader.source(node, 0).shape)
+    place = settings.get("coordinate_transformation_mode", b"half_pixel")
+    is_plain = not settings.get("antialias") and settings.get("keep_aspect_ratio_policy", b"stretch") == b"stretch"
+    if settings.get("mode") != b"linear" or place not in (b"half_pixel", b"pytorch_half_pixel") or not is_plain:
+        raise NotExpressibleError(f"expected plain linear resizing by the centres of pixels, got {settings}")
+    axes = [source.layout.counted(int(axis)) for axis in settings.get("axes", range(rank))]
+    has_sizes = reader.has(node, 3)
+    given = dict(zip(axes, reader.numbers(node, 3 if has_sizes else 2), strict=True))
+    after = list(source.shape)
+    for axis, number in given.items():
+        after[axis] = int(number) if has_sizes else math.floor(source.shape[axis] * number)
+    if tuple(after[:2]) != source.shape[:2]:
+        raise NotExpressibleError(f"expected rows and columns to be resized, got {source.shape} to {after}")
+    return reader.writer.resize(reader.label(node), source, after[2:])
+
+
 def _clip(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Value:
     low, high = (
         settings.get(name, reader.numbers(node, slot)[0] if reader.has(node, slot) else None)
@@ -312,7 +330,7 @@ TRANSLATORS: dict[str, Translator] = {
     "GlobalAveragePool": _global_pool, "ReduceMean": _mean, "Add": _arithmetic("add"), "Sub": _arithmetic("sub"),
     "Mul": _arithmetic("mul"), "Div": _arithmetic("div"), "Sum": _sum, "Concat": _concat, "Flatten": _flatten,
     "Reshape": _reshape, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Transpose": _transpose, "Slice": _slice,
-    "Split": _split, "Gather": _gather, "Expand": _expand, "Shape": _shape, "Pad": _pad, "Clip": _clip,
+    "Split": _split, "Gather": _gather, "Expand": _expand, "Shape": _shape, "Pad": _pad, "Resize": _resize, "Clip": _clip,
     "Softmax": _softmax, "LeakyRelu": _leaky, "Gelu": _gelu, "Relu": _simple("relu"), "Sigmoid": _simple("sigmoid"),
     "Tanh": _simple("tanh"), "HardSigmoid": _simple("hard_sigmoid"), "HardSwish": _simple("hard_swish"),
     "Attention": _attention, "Swish": _simple("silu"), "Identity": _alias, "Dropout": _alias, "Cast": _alias,
