@@ -7,6 +7,7 @@ from nasengine.errors import GenotypeError
 from search_spaces.mobilenet.genotype import InvertedResidual, MobileGenotype, format_block, number, parse_block
 from search_spaces.mobilenet.layout import MobileLayout
 
+_NUMBERS = {int, float}
 _EXAMPLE = '{"resolution": 224, "stages": [["k3e6", "k5e3"], ...]}'
 
 
@@ -33,9 +34,8 @@ def parse_json(text: str, space: str, layout: MobileLayout) -> MobileGenotype:
         raise GenotypeError(f"{where}: expected JSON such as {_EXAMPLE}, got {text[:40]!r}") from fault
     if isinstance(found, dict) and "ks" in found:
         return _once_for_all(found, where, layout)
-    stages = found.get("stages") if isinstance(found, dict) else None
-    is_listed = isinstance(stages, list) and all(isinstance(stage, list) for stage in stages)
-    if not is_listed or set(found) - {"resolution", "stages"}:
+    stages = found.get("stages") if isinstance(found, dict) and set(found) <= {"resolution", "stages"} else None
+    if not isinstance(stages, list) or not all(isinstance(stage, list) for stage in stages):
         raise GenotypeError(f"{where}: expected JSON such as {_EXAMPLE}, got {text[:40]!r}")
     blocks = (
         tuple(parse_block(str(block), f"{where}, stage {index}") for block in stage)
@@ -49,8 +49,7 @@ def _once_for_all(found: dict[str, Any], where: str, layout: MobileLayout) -> Mo
     total, depths = sum(stage.num_blocks for stage in layout.stages), found.get("d")
     for name, length in (("ks", total), ("e", total), ("d", len(layout.stages))):
         numbers = found.get(name)
-        is_number_list = isinstance(numbers, list) and all(type(item) in (int, float) for item in numbers)
-        if not is_number_list or len(numbers) != length:
+        if not isinstance(numbers, list) or len(numbers) != length or not {type(item) for item in numbers} <= _NUMBERS:
             raise GenotypeError(f"{where}, {name}: expected a list of {length} numbers, got {str(numbers)[:40]!r}")
     blocks = [InvertedResidual(*pair) for pair in zip(found["ks"], map(number, found["e"]), strict=True)]
     stages, start = [], 0

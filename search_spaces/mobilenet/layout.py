@@ -173,11 +173,12 @@ def _halved(side: int, times: int) -> int:
 def _faults(layout: MobileLayout) -> Iterator[str]:
     if not 1 <= len(layout.stages) <= _MAX_STAGES:
         yield f"stages: expected 1 to {_MAX_STAGES}, got {len(layout.stages)}"
+    least = max(1, layout.min_blocks or 1)
     for index, stage in enumerate(layout.stages):
         if not 1 <= stage.channels <= _MAX_CHANNELS:
             yield f"stage {index}: expected 1 to {_MAX_CHANNELS} channels, got {stage.channels}"
-        if not max(1, layout.min_blocks or 1) <= stage.num_blocks <= _MAX_BLOCKS:
-            yield f"stage {index}: expected {max(1, layout.min_blocks or 1)} to {_MAX_BLOCKS} blocks, got {stage.num_blocks}"
+        if not least <= stage.num_blocks <= _MAX_BLOCKS:
+            yield f"stage {index}: expected {least} to {_MAX_BLOCKS} blocks, got {stage.num_blocks}"
         if stage.stride not in (1, 2):
             yield f"stage {index}: expected stride 1 or 2, got {stage.stride}"
     if layout.min_blocks is not None and layout.min_blocks < 1:
