@@ -332,7 +332,8 @@ TRANSLATORS: dict[str, Translator] = {
     "Reshape": _reshape, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Transpose": _transpose, "Slice": _slice,
     "Split": _split, "Gather": _gather, "Expand": _expand, "Shape": _shape, "Pad": _pad, "Clip": _clip,
     "Resize": _resize, "Softmax": _softmax, "LeakyRelu": _leaky, "Gelu": _gelu, "Relu": _simple("relu"),
-    "Sigmoid": _simple("sigmoid"), "Tanh": _simple("tanh"), "HardSigmoid": _simple("hard_sigmoid"), "HardSwish": _simple("hard_swish"),
-    "Attention": _attention, "Swish": _simple("silu"), "Identity": _alias, "Dropout": _alias, "Cast": _alias,
+    "Sigmoid": _simple("sigmoid"), "Tanh": _simple("tanh"), "HardSigmoid": _simple("hard_sigmoid"),
+    "HardSwish": _simple("hard_swish"), "Attention": _attention, "Swish": _simple("silu"), "Identity": _alias,
+    "Dropout": _alias, "Cast": _alias,
 }  # fmt: skip
 """Reads a node, adds what it computes, and returns the value or, for several outputs, the list of values."""

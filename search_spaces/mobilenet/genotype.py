@@ -14,7 +14,10 @@ _BLOCK = re.compile(r"k([0-9]{1,2})e([0-9]{1,2}(?:\.[0-9]{1,2})?)")
 _RESOLUTION = re.compile(r"r([0-9]{1,4})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+Factor = int | float
+
+
+@dataclass(frozen=True, slots=True)
 class InvertedResidual:
     """A 1x1 convolution that widens, a depthwise one that spreads, a 1x1 convolution that narrows.
 
@@ -24,7 +27,7 @@ class InvertedResidual:
     """
 
     kernel: int
-    expansion: float
+    expansion: Factor
 
 
 Stages = tuple[tuple[InvertedResidual | None, ...], ...]
@@ -65,7 +68,7 @@ def parse_block(text: str, where: str) -> InvertedResidual | None:
     return None if found is None else InvertedResidual(int(found[1]), number(float(found[2])))
 
 
-def number(value: float) -> float:
+def number(value: Factor) -> Factor:
     """Whole numbers as such, so that equal genotypes print alike."""
     return int(value) if float(value).is_integer() else value
 

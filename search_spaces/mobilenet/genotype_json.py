@@ -7,7 +7,6 @@ from nasengine.errors import GenotypeError
 from search_spaces.mobilenet.genotype import InvertedResidual, MobileGenotype, format_block, number, parse_block
 from search_spaces.mobilenet.layout import MobileLayout
 
-_NUMBERS = {int, float}
 _EXAMPLE = '{"resolution": 224, "stages": [["k3e6", "k5e3"], ...]}'
 
 
@@ -46,15 +45,15 @@ def parse_json(text: str, space: str, layout: MobileLayout) -> MobileGenotype:
 
 def _once_for_all(found: dict[str, Any], where: str, layout: MobileLayout) -> MobileGenotype:
     """``ks``, ``e`` for every block that there could be, ``d`` for every stage, and perhaps ``r``."""
-    total, depths = sum(stage.num_blocks for stage in layout.stages), found.get("d")
-    for name, length in (("ks", total), ("e", total), ("d", len(layout.stages))):
+    total, num_stages = sum(stage.num_blocks for stage in layout.stages), len(layout.stages)
+    for name, length, kinds in (("ks", total, {int}), ("e", total, {int, float}), ("d", num_stages, {int})):
         numbers = found.get(name)
-        if not isinstance(numbers, list) or len(numbers) != length or not {type(item) for item in numbers} <= _NUMBERS:
+        if not isinstance(numbers, list) or len(numbers) != length or not {type(item) for item in numbers} <= kinds:
             raise GenotypeError(f"{where}, {name}: expected a list of {length} numbers, got {str(numbers)[:40]!r}")
     blocks = [InvertedResidual(*pair) for pair in zip(found["ks"], map(number, found["e"]), strict=True)]
     stages, start = [], 0
-    for index, (stage, depth) in enumerate(zip(layout.stages, depths or [], strict=True)):
-        if type(depth) is not int or not 1 <= depth <= stage.num_blocks:
+    for index, (stage, depth) in enumerate(zip(layout.stages, found["d"], strict=True)):
+        if not 1 <= depth <= stage.num_blocks:
             raise GenotypeError(f"{where}, stage {index}: expected 1 to {stage.num_blocks} blocks, got {depth}")
         skipped = (None,) * (stage.num_blocks - depth if layout.min_blocks is None else 0)
         stages.append((*blocks[start : start + depth], *skipped))

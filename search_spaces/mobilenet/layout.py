@@ -60,7 +60,7 @@ class MobileLayout:
 
     stages: tuple[Stage, ...]
     kernels: tuple[int, ...] = (3, 5, 7)
-    expansions: tuple[float, ...] = (3, 6)
+    expansions: tuple[int | float, ...] = (3, 6)
     min_blocks: int | None = None
     resolutions: tuple[int, ...] = (224,)
     stem_channels: int = 32
@@ -139,7 +139,7 @@ def fitted(layout: MobileLayout, config: NetworkConfig) -> MobileLayout:
     )
 
 
-def divisible(channels: float) -> int:
+def divisible(channels: int | float) -> int:
     """The nearest multiple of 8 that is not more than a tenth below (Sandler et al., 2018, arXiv 1801.04381).
 
     >>> divisible(18), divisible(20), divisible(3)
