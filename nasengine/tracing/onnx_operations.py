@@ -257,18 +257,16 @@ def _pad(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Valu
 
 
 def _resize(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Value:
-    """Linear, by the centres of pixels, to sizes that are stated or that follow from stated factors."""
+    """Linear, by the centres of pixels, to stated sizes; factors are stored as weights are, and not read."""
     source, rank = reader.source(node, 0), len(reader.source(node, 0).shape)
     place = settings.get("coordinate_transformation_mode", b"half_pixel")
     is_plain = not settings.get("antialias") and settings.get("keep_aspect_ratio_policy", b"stretch") == b"stretch"
     if settings.get("mode") != b"linear" or place not in (b"half_pixel", b"pytorch_half_pixel") or not is_plain:
         raise NotExpressibleError(f"expected plain linear resizing by the centres of pixels, got {settings}")
     axes = [source.layout.counted(int(axis)) for axis in settings.get("axes", range(rank))]
-    has_sizes = reader.has(node, 3)
-    given = dict(zip(axes, reader.numbers(node, 3 if has_sizes else 2), strict=True))
     after = list(source.shape)
-    for axis, number in given.items():
-        after[axis] = int(number) if has_sizes else math.floor(source.shape[axis] * number)
+    for axis, size in zip(axes, reader.numbers(node, 3), strict=True):
+        after[axis] = int(size)
     if tuple(after[:2]) != source.shape[:2]:
         raise NotExpressibleError(f"expected rows and columns to be resized, got {source.shape} to {after}")
     return reader.writer.resize(reader.label(node), source, after[2:])

@@ -4,7 +4,6 @@ Blocks of a stage have equal outputs whatever is chosen, so each choice is coste
 and a network costs what its stem, blocks and head do. All of these are the graph's own counts.
 """
 
-import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +14,7 @@ from nasengine.protocols import NetworkConfig
 from search_spaces.mobilenet.genotype import InvertedResidual, MobileGenotype
 from search_spaces.mobilenet.layout import MobileLayout, fitted
 from search_spaces.mobilenet.network import BlockSetting, add_block, add_head, add_stem
+from search_spaces.mobilenet.rules import blocks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,7 @@ class CostTable:
 
     def _count(self, resolution: int) -> None:
         """Costs at a resolution: of stem and head, and of every choice as first and as other block of each stage."""
-        layout, builder = self._layout, GraphBuilder()
-        choices = tuple(itertools.starmap(InvertedResidual, itertools.product(layout.kernels, layout.expansions)))
+        layout, builder, choices = self._layout, GraphBuilder(), blocks_of(self._layout)
         last = add_stem(builder, layout, builder.input(self._config.image_shape), resolution)
         stem, shape = cost(builder.build(last)), builder.shape(last)
         for index, stage in enumerate(layout.stages):

@@ -40,7 +40,7 @@ def parse_json(text: str, space: str, layout: MobileLayout) -> MobileGenotype:
         tuple(parse_block(str(block), f"{where}, stage {index}") for block in stage)
         for index, stage in enumerate(stages)
     )
-    return MobileGenotype(tuple(blocks), found.get("resolution", layout.resolutions[-1]))
+    return MobileGenotype(tuple(blocks), _resolution(found.get("resolution"), where, layout))
 
 
 def _once_for_all(found: dict[str, Any], where: str, layout: MobileLayout) -> MobileGenotype:
@@ -58,5 +58,13 @@ def _once_for_all(found: dict[str, Any], where: str, layout: MobileLayout) -> Mo
         skipped = (None,) * (stage.num_blocks - depth if layout.min_blocks is None else 0)
         stages.append((*blocks[start : start + depth], *skipped))
         start += stage.num_blocks
-    resolution = found.get("r", layout.resolutions[-1])
-    return MobileGenotype(tuple(stages), resolution[0] if isinstance(resolution, list) and resolution else resolution)
+    resolution = found.get("r")
+    single = resolution[0] if isinstance(resolution, list) and len(resolution) == 1 else resolution
+    return MobileGenotype(tuple(stages), _resolution(single, where, layout))
+
+
+def _resolution(found: object, where: str, layout: MobileLayout) -> int:
+    """The last one where none is given."""
+    if found is not None and type(found) is not int:
+        raise GenotypeError(f"{where}, resolution: expected a whole number, got {str(found)[:40]!r}")
+    return layout.resolutions[-1] if found is None else found

@@ -4,10 +4,17 @@ import itertools
 import math
 import random
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from search_spaces.mobilenet.genotype import InvertedResidual, MobileGenotype, Stages, format_text, parse_text
+from search_spaces.mobilenet.genotype import (
+    InvertedResidual,
+    MobileGenotype,
+    Stages,
+    format_block,
+    format_text,
+    parse_text,
+)
 from search_spaces.mobilenet.genotype_json import parse_json
 from search_spaces.mobilenet.layout import MobileLayout
 
@@ -28,8 +35,15 @@ class MobileRules:
 
     def choices(self, place: int) -> tuple[Block, ...]:
         """What may stand at a place of a stage, the first being 0; nothing comes last, where it may be skipped."""
-        blocks = itertools.starmap(InvertedResidual, itertools.product(self.layout.kernels, self.layout.expansions))
-        return (*blocks, None) if place and self.layout.min_blocks is None else tuple(blocks)
+        return self._optional if place and self.layout.min_blocks is None else self._blocks
+
+    @cached_property
+    def _blocks(self) -> tuple[InvertedResidual, ...]:
+        return blocks_of(self.layout)
+
+    @cached_property
+    def _optional(self) -> tuple[Block, ...]:
+        return (*self._blocks, None)
 
     def lengths(self, stage: int) -> range:
         """How many blocks a stage may list."""
@@ -74,11 +88,11 @@ class MobileRules:
     def fault(self, genotype: Any) -> str | None:
         """What is wrong with a value; None where it is a genotype."""
         layout = self.layout
-        if not isinstance(genotype, MobileGenotype) or not isinstance(genotype.stages, tuple):
+        if not isinstance(genotype, MobileGenotype):
             return f"expected stages of blocks such as {self._example()}, got {str(genotype)[:80]}"
-        if type(genotype.resolution) is not int or genotype.resolution not in layout.resolutions:
+        if genotype.resolution not in layout.resolutions:
             known = ", ".join(map(str, layout.resolutions))
-            return f"resolution: expected one of {known}, got {str(genotype.resolution)[:40]}"
+            return f"resolution: expected one of {known}, got {genotype.resolution}"
         if len(genotype.stages) != len(layout.stages):
             return f"expected {len(layout.stages)} stages with / between them, got {len(genotype.stages)}"
         return next(filter(None, itertools.starmap(self._fault_of_stage, enumerate(genotype.stages))), None)
@@ -96,26 +110,25 @@ class MobileRules:
     def _example(self) -> str:
         return self.format(self.sample(random.Random(0)))
 
-    def _fault_of_stage(self, stage: int, blocks: Any) -> str | None:
+    def _fault_of_stage(self, stage: int, blocks: tuple[Block, ...]) -> str | None:
         lengths = self.lengths(stage)
-        if not isinstance(blocks, tuple) or len(blocks) not in lengths:
+        if len(blocks) not in lengths:
             wanted = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
-            found = len(blocks) if isinstance(blocks, tuple) else str(blocks)[:40]
-            return f"stage {stage}: expected {wanted} blocks, got {found}"
-        for place, block in enumerate(blocks):
-            if block is None and block not in self.choices(place):
-                reason = "the first block sets the shape" if self.layout.min_blocks is None else "list fewer blocks"
-                return f"stage {stage}, block {place}: expected a block, got skip; {reason}"
-            if block not in self.choices(place):
-                kernels, expansions = (
-                    ", ".join(f"{choice:g}" for choice in choices)
-                    for choices in (self.layout.kernels, self.layout.expansions)
-                )
-                return (
-                    f"stage {stage}, block {place}: expected kernel {kernels} and expansion {expansions}, "
-                    f"got {str(block)[:80]}"
-                )
-        return None
+            return f"stage {stage}: expected {wanted} blocks, got {len(blocks)}"
+        faults = (self._fault_of_block(place, block) for place, block in enumerate(blocks))
+        found = next(((place, fault) for place, fault in enumerate(faults) if fault), None)
+        return None if found is None else f"stage {stage}, block {found[0]}: {found[1]}"
+
+    def _fault_of_block(self, place: int, block: Block) -> str | None:
+        if block in self.choices(place):
+            return None
+        if block is None:
+            reason = "the first block sets the shape" if self.layout.min_blocks is None else "list fewer blocks"
+            return f"expected a block, got skip; {reason}"
+        kernels, expansions = (
+            ", ".join(f"{choice:g}" for choice in choices) for choices in (self.layout.kernels, self.layout.expansions)
+        )
+        return f"expected kernel {kernels} and expansion {expansions}, got {format_block(block)}"
 
     def _with_other_block(self, genotype: MobileGenotype, stage: int, place: int, rng: random.Random) -> MobileGenotype:
         blocks = genotype.stages[stage]
@@ -132,6 +145,11 @@ class MobileRules:
     def _with_other_resolution(self, genotype: MobileGenotype, rng: random.Random) -> MobileGenotype:
         others = [found for found in self.layout.resolutions if found != genotype.resolution]
         return replace(genotype, resolution=rng.choice(others))
+
+
+def blocks_of(layout: MobileLayout) -> tuple[InvertedResidual, ...]:
+    """All blocks that a layout has, by kernel, then expansion."""
+    return tuple(itertools.starmap(InvertedResidual, itertools.product(layout.kernels, layout.expansions)))
 
 
 def _with_stage(genotype: MobileGenotype, stage: int, blocks: tuple[Block, ...]) -> MobileGenotype:
