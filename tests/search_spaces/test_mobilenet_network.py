@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from export.onnx import export_onnx
+from nasengine.architecture import Architecture
 from nasengine.errors import GraphError
 from nasengine.graph import canonical, cost, fingerprint, from_json, to_json
 from nasengine.network import GraphNetwork
@@ -19,6 +20,7 @@ from search_spaces.mobilenet import (
     PROXYLESSNAS,
     InvertedResidual,
     MobileGenotype,
+    Stage,
     cost_table,
     fitted,
     stage_list,
@@ -28,8 +30,12 @@ from tests.search_spaces.mobile_networks import counted, mobilenet_v3
 
 DIGITS, CIFAR = NetworkConfig(10, (1, 8, 8), 8), NetworkConfig(10, (3, 32, 32), 16)
 SPACES = pytest.mark.parametrize("space", [PROXYLESSNAS, MOBILENET], ids=lambda space: space.name)
-TINY = MOBILENET.with_layout(replace(MOBILENET.layout, stages=MOBILENET.layout.stages[:3], min_blocks=1))
-"""Three stages: quick to export."""
+TINY = MOBILENET.with_layout(
+    replace(
+        MOBILENET.layout, stages=(Stage(16, 1, 2, "hard_swish", squeezes=True),), min_blocks=1, resolutions=(128, 224)
+    )
+)
+"""One block: quick to export."""
 
 
 def test_proxylessnas_mobile_has_its_published_size():
@@ -140,7 +146,8 @@ def test_traced_networks_have_the_graph_of_the_space(space):
     ids=["tiny", "mobilenet", "proxylessnas"],
 )
 def test_exported_networks_agree_with_torch(space, tmp_path):
-    architecture = space.sample(random.Random(2))
+    genotype = replace(space.sample(random.Random(2)).genotype, resolution=space.layout.resolutions[0])
+    architecture = Architecture(space.name, genotype)
     network = space.build(architecture, CIFAR, seed=0)
     images = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     network.train()(images)  # statistics of batch norms, without which values vanish on their way
