@@ -7,6 +7,7 @@ from nasengine.errors import GenotypeError
 from search_spaces.mobilenet.genotype import InvertedResidual, MobileGenotype, format_block, number, parse_block
 from search_spaces.mobilenet.layout import MobileLayout
 
+_MAX_NUMBER = 1000
 _EXAMPLE = '{"resolution": 224, "stages": [["k3e6", "k5e3"], ...]}'
 
 
@@ -48,7 +49,8 @@ def _once_for_all(found: dict[str, Any], where: str, layout: MobileLayout) -> Mo
     total, num_stages = sum(stage.num_blocks for stage in layout.stages), len(layout.stages)
     for name, length, kinds in (("ks", total, {int}), ("e", total, {int, float}), ("d", num_stages, {int})):
         numbers = found.get(name)
-        if not isinstance(numbers, list) or len(numbers) != length or not {type(item) for item in numbers} <= kinds:
+        is_list = isinstance(numbers, list) and len(numbers) == length
+        if not is_list or not all(type(item) in kinds and 0 < item < _MAX_NUMBER for item in numbers):
             raise GenotypeError(f"{where}, {name}: expected a list of {length} numbers, got {str(numbers)[:40]!r}")
     blocks = [InvertedResidual(*pair) for pair in zip(found["ks"], map(number, found["e"]), strict=True)]
     stages, start = [], 0

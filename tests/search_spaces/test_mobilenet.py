@@ -131,9 +131,11 @@ def test_places_of_skipped_blocks_do_not_change_the_network():
         (json.dumps({"ks": [3] * 20, "e": [True] * 20, "d": [2] * 5}), "e: expected a list of 20 numbers, got"),
         (json.dumps({"ks": [3] * 20, "e": [3] * 20, "d": [2] * 4 + [9]}), "stage 4: expected 1 to 4 blocks, got 9"),
         (json.dumps({"ks": [3] * 20, "e": [3] * 20, "d": [1] * 5}), "stage 0: expected 2 to 4 blocks, got 1"),
-        (json.dumps({"ks": [3] * 20, "e": [float("nan")] * 20, "d": [2] * 5}), "stage 0, block 0: expected kernel"),
+        (json.dumps({"ks": [3] * 20, "e": [float("nan")] * 20, "d": [2] * 5}), "e: expected a list of 20 numbers, got"),
+        (json.dumps({"ks": [10**400] * 20, "e": [3] * 20, "d": [2] * 5}), "ks: expected a list of 20 numbers, got"),
+        (json.dumps({"ks": [9] * 20, "e": [3] * 20, "d": [2] * 5}), "stage 0, block 0: expected kernel"),
     ],
-    ids=range(22),
+    ids=range(24),
 )  # fmt: skip
 def test_other_texts_are_refused(text, message):
     with pytest.raises(GenotypeError, match=f"^mobilenet genotype.*{message}"):
