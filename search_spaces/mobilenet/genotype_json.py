@@ -49,8 +49,8 @@ def _once_for_all(found: dict[str, Any], where: str, layout: MobileLayout) -> Mo
     total, num_stages = sum(stage.num_blocks for stage in layout.stages), len(layout.stages)
     for name, length, kinds in (("ks", total, {int}), ("e", total, {int, float}), ("d", num_stages, {int})):
         numbers = found.get(name)
-        is_list = isinstance(numbers, list) and len(numbers) == length
-        if not is_list or not all(type(item) in kinds and 0 < item < _MAX_NUMBER for item in numbers):
+        listed = numbers if isinstance(numbers, list) else []
+        if len(listed) != length or not all(type(item) in kinds and 0 < item < _MAX_NUMBER for item in listed):
             raise GenotypeError(f"{where}, {name}: expected a list of {length} numbers, got {str(numbers)[:40]!r}")
     blocks = [InvertedResidual(*pair) for pair in zip(found["ks"], map(number, found["e"]), strict=True)]
     stages, start = [], 0
