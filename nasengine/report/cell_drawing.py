@@ -85,7 +85,10 @@ def _places(topology: CellTopology) -> dict[int, Point]:
     inputs = topology.num_inputs
     places = {node: (0.0, 1.3 - 2.6 * node / max(1, inputs - 1) if inputs > 1 else 0.0) for node in range(inputs)}
     for position, node in enumerate(topology.targets):
-        places[node] = (STEP * (position + 1), ROWS[(position + 1) % len(ROWS)] if inputs > 1 else ROWS[position % len(ROWS)])
+        places[node] = (
+            STEP * (position + 1),
+            ROWS[(position + 1) % len(ROWS)] if inputs > 1 else ROWS[position % len(ROWS)],
+        )
     return places
 
 
