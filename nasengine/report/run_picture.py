@@ -41,7 +41,7 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
     if target is not None:
         draw_trade_offs(rest.pop(), target, summary["winner"]["genotype"])
     if prediction is not None:
-        _draw_prediction(rest.pop(), prediction, summary["winner"]["genotype"])
+        draw_prediction(rest.pop(), prediction, summary["winner"]["genotype"])
     _draw_losses(training, events)
     _draw_result(result, summary)
     _draw_decisions(selection, events, summary)
@@ -91,7 +91,7 @@ def _draw_result(axis: Any, summary: dict[str, Any]) -> None:
     axis.set_title("test accuracy")
 
 
-def _draw_prediction(axis: Any, prediction: dict[str, Any], winner: str) -> None:
+def draw_prediction(axis: Any, prediction: dict[str, Any], winner: str) -> None:
     """Predicted before training, against measured on validation images; the winner is red."""
     for row in prediction["finalists"]:
         if row["validation_accuracy"] is not None:
@@ -112,6 +112,16 @@ def _draw_decisions(axis: Any, events: Sequence[Event], summary: dict[str, Any])
         for decision in event["metrics"].get("decisions", [])
         if "edge" in decision
     ]
+    draw_edge_decisions(axis, decisions)
+
+
+def draw_edge_decisions(axis: Any, decisions: list[dict[str, Any]]) -> None:
+    """A line for each edge that was decided.
+
+    Args:
+        axis: to draw on.
+        decisions: on edges, as the journal has them; they are put in order.
+    """
     if not decisions:
         axis.axis("off")
         axis.text(0.5, 0.5, "selection compared no operations", ha="center", va="center")

@@ -1,0 +1,85 @@
+"""Looks and the few lines of script of the page; all of it is inside the page."""
+
+import base64
+import hashlib
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #ffffff; --soft: #f2f4f7; --line: #c9ced6; --quiet: #555d68;
+  --link: #0b57a4; --warn: #8a3b00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --paper: #15181c; --soft: #20252b; --line: #414953;
+  --quiet: #a9b2bd; --link: #8cc1ff; --warn: #ffb27a; } }
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0; }
+h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-top: 1px solid var(--line); padding-top: 1rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
+a { color: var(--link); }
+nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1rem; list-style: none; margin: 0; padding: 0; }
+.verdict { background: var(--soft); border-left: .3rem solid var(--link); padding: .8rem 1rem; font-size: 1.05rem; }
+.fault { color: var(--warn); border-left: .3rem solid var(--warn); padding-left: .8rem; }
+.quiet, figcaption, caption { color: var(--quiet); font-size: .875rem; }
+dl { display: grid; grid-template-columns: minmax(7rem, 14rem) 1fr; gap: .2rem 1rem; margin: .5rem 0; }
+dt { color: var(--quiet); }
+dd { margin: 0; font-variant-numeric: tabular-nums; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
+figure { margin: .5rem 0; min-width: 0; }
+.picture { background: #ffffff; color: #000000; border: 1px solid var(--line); border-radius: .4rem; padding: .4rem;
+  overflow-x: auto; }
+.picture svg { display: block; max-width: 100%; min-width: 20rem; height: auto; margin: 0 auto; stroke-linejoin: round;
+  stroke-linecap: butt; }
+.scroll { overflow-x: auto; max-width: 100%; margin: .5rem 0; max-height: 32rem; overflow-y: auto; }
+table { border-collapse: collapse; font-size: .875rem; min-width: 100%; }
+caption { text-align: left; padding-bottom: .3rem; }
+th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line);
+  overflow-wrap: normal; }
+td { max-width: 30rem; overflow-wrap: anywhere; min-width: 4rem; }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: left;
+  text-decoration: underline dotted; }
+th[aria-sort=ascending] button::after { content: " \\2191"; }
+th[aria-sort=descending] button::after { content: " \\2193"; }
+summary { cursor: pointer; color: var(--link); padding: .2rem 0; }
+code, pre { font-family: ui-monospace, monospace; font-size: .875rem; }
+pre { background: var(--soft); padding: .8rem; white-space: pre-wrap; border-radius: .4rem; }
+:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
+@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .4rem; } }
+@media print { nav, summary { display: none; } .scroll, .picture { overflow: visible; max-height: none; }
+  :root { --ink: #000; --paper: #fff; --soft: #fff; --quiet: #333; --link: #000; --line: #999; --warn: #000; }
+  figure, tr { break-inside: avoid; } details::details-content { content-visibility: visible; } }
+"""
+
+SCRIPT = """
+for (const table of document.querySelectorAll("table.sortable")) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    const value = row => {
+      const cell = row.cells[column];
+      return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent;
+    };
+    button.addEventListener("click", () => {
+      const sign = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
+      heads.forEach(other => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+      const rows = [...table.tBodies[0].rows].sort((first, second) => {
+        const [x, y] = [value(first), value(second)];
+        if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
+        return sign * (typeof x === "number" ? x - y : x.localeCompare(y));
+      });
+      table.tBodies[0].append(...rows);
+    });
+  });
+}
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(part => { part.open = true; }));
+"""
+
+
+def security_policy() -> str:
+    """What a browser lets the page do: its own looks, pictures inside it, and the one script above; no network."""
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
