@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks.constrained_commands import constrained
 from benchmarks.export_commands import export
 from benchmarks.initialization_commands import init
 from benchmarks.latency_commands import latency
@@ -210,6 +211,7 @@ app.command()(predictor)
 app.command()(init)
 app.command()(export)
 app.command()(latency)
+app.command()(constrained)
 app.command(name="predictor-ablation")(ablation)
 app.command(name="predictor-speed")(predictor_speed)
 app.command()(strategy)

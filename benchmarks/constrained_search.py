@@ -4,7 +4,6 @@ import random
 import statistics
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy
 
@@ -24,26 +23,24 @@ KEY = ("benchmark", "device", "cap_ms", "method", "seed")
 
 
 def run(
-    folder: Path, results: ResultsFile, *, device: str, caps: list[float], methods: list[str], seeds: list[int]
+    table: DeviceTable, results: ResultsFile, *, caps: list[float], methods: list[str], seeds: list[int]
 ) -> Iterator[Row]:
     """A row for each cap, method and seed, then one for each method for trade-offs and seed.
 
     Args:
-        folder: where the tables are.
+        table: accuracies and latencies.
         results: finished rows are appended to it; those of the file are not run again.
-        device: has a column of latencies in the table.
         caps: milliseconds.
         methods: names of ``UNDER_A_CAP`` and ``FOR_TRADE_OFFS``.
         seeds: of the searches.
 
     Raises:
-        ConfigError: an unknown method, a cap that nothing keeps, or tables that cannot be read.
+        ConfigError: an unknown method, or a cap that nothing keeps.
     """
     known = dict.fromkeys([*UNDER_A_CAP, *FOR_TRADE_OFFS])
     unknown = [name for name in methods if name not in known]
     if unknown:
         raise ConfigError(f"--methods: expected some of {', '.join(known)}, got {', '.join(unknown)}")
-    table = DeviceTable.read(folder, device)
     for cap in caps:
         table.best_under(cap)
     for cap_or_none in (*caps, None):

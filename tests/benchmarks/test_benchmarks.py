@@ -98,6 +98,7 @@ def test_tables_are_read(tmp_path):
         (gzip.compress(HEADER.encode()), "expected rows, got none"),
         (gzip.compress(HEADER.encode())[:-9], "expected nasbench201.csv.gz, got"),
     ],
+    ids=["no-gzip", "columns", "not-a-number", "no-rows", "truncated"],  # bytes carry the time: workers would differ
 )
 def test_broken_tables_are_refused(tmp_path, content, message):
     path = tmp_path / "table.csv.gz"

@@ -8,10 +8,10 @@ from nasengine.gene_space import GeneSpace
 from nasengine.protocols import Evaluation
 from nasengine.strategies import FuzzyEvolution, ParetoEvolution
 from nasengine.strategies.unseen import SeenArchitectures
-from predictors.guided import predictor_guided
+from predictors.guided import pareto_guided, predictor_guided
 from search_spaces.nasbench_macro import NASBENCH_MACRO
 
-REMEMBERING = [FuzzyEvolution, ParetoEvolution, predictor_guided]
+REMEMBERING = [FuzzyEvolution, ParetoEvolution, predictor_guided, pareto_guided]
 TINY = GeneSpace(
     name="tiny",
     title="the first three layers of NAS-Bench-Macro",
