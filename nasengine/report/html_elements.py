@@ -6,8 +6,8 @@ from html import escape
 from typing import Any
 
 VOID = frozenset({"meta", "br", "hr", "img", "col"})
-MISSING = "–"
-MAX_LENGTH = 2000
+MISSING = "-"
+MAX_LENGTH = 1000
 
 
 class Html(str):
@@ -38,26 +38,26 @@ def _escaped(value: Any) -> str:
     return escape(shown if len(text) <= MAX_LENGTH else f"{shown} (and {len(text) - MAX_LENGTH} signs more)")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str, *, is_sortable: bool = False) -> Html:
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Html:
     """A table that scrolls inside its own frame where the page is narrow; numbers stand right.
 
     Args:
         header: names of the columns.
         rows: cells, numbers or texts; None is shown as missing.
         caption: what the rows are.
-        is_sortable: a press on a column's name sorts, where scripts run.
     """
     head = element("thead", element("tr", *(element("th", name, scope="col") for name in header)))
     body = element("tbody", *(element("tr", *(_cell(value) for value in row)) for row in rows))
-    kind = "sortable" if is_sortable else None
-    found = element("table", element("caption", caption), head, body, class_=kind)
+    found = element("table", element("caption", caption), head, body)
     return element("div", found, class_="scroll", role="region", tabindex="0", aria_label=caption[:80])
 
 
 def _cell(value: Any) -> Html:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool):
+        return element("td", "yes" if value else "no")
+    if not isinstance(value, int | float):
         return element("td", MISSING if value is None else value)
-    return element("td", number(value), class_="number", data_value=value if math.isfinite(value) else None)
+    return element("td", number(value), class_="number")
 
 
 def facts(rows: Iterable[tuple[str, Any]]) -> Html:
@@ -75,7 +75,7 @@ def number(value: Any) -> str:
     """A number as people read it.
 
     >>> number(353088), number(0.97771), number(4.2e-06), number(None)
-    ('353,088', '0.9777', '4.2e-06', '–')
+    ('353,088', '0.9777', '4.2e-06', '-')
     """
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return MISSING if value is None else str(value)

@@ -3,6 +3,7 @@
 import io
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from nasengine.report.html_elements import Html, details, element
@@ -11,6 +12,9 @@ OPENING = re.compile(r"<svg\b[^>]*>")
 VIEW_BOX = re.compile(r'viewBox="([\d. -]+)"')
 LEFT_OUT = re.compile(r"<metadata>.*?</metadata>|<style\b.*?</style>|<!--.*?-->", re.DOTALL)
 POINTS_TO_PIXELS = 4 / 3
+LEAST_SCALE = 0.72
+"""How far a figure shrinks on a narrow screen before it scrolls instead."""
+MAX_CHARACTERS = 400_000
 
 
 def svg_of(figure: Any, name: str, description: str) -> Html:
@@ -29,7 +33,9 @@ def svg_of(figure: Any, name: str, description: str) -> Html:
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # signs that matplotlib's own font lacks: the reader's has them
         figure.savefig(content, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = content.getvalue().decode()
+    text = "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in content.getvalue().decode())
+    if len(text) > MAX_CHARACTERS:
+        return element("p", f"This picture is left out: it has more than {MAX_CHARACTERS:,} signs.", class_="quiet")
     start = OPENING.search(text)
     box = VIEW_BOX.search(text)
     assert start is not None
@@ -39,14 +45,30 @@ def svg_of(figure: Any, name: str, description: str) -> Html:
     inside = re.sub(r'\bid="', f'id="{name}-', inside)
     inside = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", inside)
     width = float(box.group(1).split()[2]) * POINTS_TO_PIXELS
-    opening = element("svg", viewBox=box.group(1), role="img", aria_label=description, width=f"{width:.0f}")
+    title = element("title", description, id_=f"{name}-title")
+    opening = element(
+        "svg", title, viewBox=box.group(1), role="img", aria_labelledby=f"{name}-title", width=f"{width:.0f}",
+        style=f"min-width:{LEAST_SCALE * width:.0f}px",
+    )  # fmt: skip
     return Html(f"{opening.removesuffix('</svg>')}{inside}</svg>")
 
 
 def picture(figure: Any, name: str, description: str, *numbers: Html) -> Html:
-    """A figure with what it shows in words, and its numbers in tables under it."""
+    """A figure with what it shows in words, and its numbers in tables under it.
+
+    Args:
+        figure: of ``new_figure``.
+        name: of the figure in its page, once in a page: letters and digits.
+        description: what it shows.
+        numbers: tables of what was drawn.
+    """
     frame = element(
         "div", svg_of(figure, name, description), class_="picture", role="group", tabindex="0",
-        aria_label="picture, scrolls",
+        aria_label="picture; scrolls where it is wider than the page",
     )  # fmt: skip
-    return element("figure", frame, element("figcaption", description), *(details("Numbers", part) for part in numbers))
+    return element("figure", frame, element("figcaption", description), details("Numbers", *numbers))
+
+
+def pictures(figures: Sequence[Html]) -> Html:
+    """Figures beside one another where there is room."""
+    return element("div", *figures, class_="pictures")

@@ -7,7 +7,7 @@ from typing import Any
 from nasengine.protocols import SupernetSpace
 from nasengine.report.cell_drawing import draw_cell, new_figure
 from nasengine.report.html_elements import Html, element, facts, joined, number, table
-from nasengine.report.inline_picture import picture
+from nasengine.report.inline_picture import picture, pictures
 from nasengine.report.run_reading import RunContent
 from nasengine.targets import METRICS
 
@@ -20,9 +20,7 @@ def outcome(content: RunContent, _: SupernetSpace | None) -> Html:
     summary = content.summary
     faults = [element("p", fault, class_="fault") for fault in content.faults]
     if summary is None:
-        text = f"This search is not finished: {progress_of(content)}. Go on with: "
-        command = element("code", f"nasengine search --resume {shlex.quote(str(content.folder))}")
-        return joined([*faults, element("p", text, command, class_="verdict")])
+        return joined([*faults, _unfinished(content)])
     winner, baseline, onnx = summary["winner"], summary["random_baseline"], summary.get("onnx") or {}
     rows = facts([
         ("winner", element("code", winner["genotype"])),
@@ -36,6 +34,19 @@ def outcome(content: RunContent, _: SupernetSpace | None) -> Html:
         ("time", f"{summary['seconds']:.0f} s"),
     ])  # fmt: skip
     return joined([*faults, element("p", verdict(summary), class_="verdict"), rows])
+
+
+def _unfinished(content: RunContent) -> Html:
+    reason = content.stopped
+    if reason is not None:
+        text = f"This search stopped before its end: {reason.rstrip('.')}. It got this far: {progress_of(content)}."
+    else:
+        text = (
+            f"This search is not finished: {progress_of(content)}. It is still running, or was ended from outside "
+            "before it could say why."
+        )
+    command = element("code", f"nasengine search --resume {shlex.quote(str(content.folder))}")
+    return element("p", text, " Go on with: ", command, class_="verdict")
 
 
 def progress_of(content: RunContent) -> str:
@@ -62,8 +73,8 @@ def verdict(summary: dict[str, Any]) -> str:
     points = 100 * (winner - baseline)
     if abs(winner - baseline) <= noise:
         meaning = (
-            f"that is {points:+.1f} points against a random architecture with the same training, and no difference that "
-            f"{num_images} images can show (below {100 * noise:.1f} points it is noise)"
+            f"that is {points:+.1f} points against a random architecture with the same training, and no difference "
+            f"that {num_images} images can show (below {100 * noise:.1f} points it is noise)"
         )
     else:
         word = "better" if points > 0 else "worse"
@@ -85,13 +96,13 @@ def _limits_sentence(summary: dict[str, Any]) -> str:
     return f" It keeps the limits of {target['name']}."
 
 
-def cells(content: RunContent, space: SupernetSpace | None) -> Html:
-    """The winner's cells, drawn, with a table of their edges."""
+def cells(content: RunContent, space: SupernetSpace | None) -> Html | None:
+    """The winner's cells, drawn, with a table of their edges; None without a winner."""
     if content.summary is None:
-        return element("p", "There is no winner yet.")
+        return None
     if space is None:
-        return element("p", f"The search space {content.settings.get('space')} is not installed here, so that its cells "
-                       "cannot be drawn.")  # fmt: skip
+        name = content.settings.get("space")
+        return element("p", f"The search space {name} is not installed here, so that its cells cannot be drawn.")
     genotype: Any = space.parse(content.summary["winner"]["genotype"]).genotype
     figures = []
     for place, kind in enumerate(space.topology.kinds):
@@ -102,6 +113,9 @@ def cells(content: RunContent, space: SupernetSpace | None) -> Html:
         said = "; ".join(f"{ends}: {operation}" for ends, operation in rows)
         named = f"{kind} cell" if kind != "cell" else "cell"
         figures.append(
-            picture(figure, f"cell{place}", f"The winner's {named}. Edges: {said}.", table(("edge", "operation"), rows, named))
-        )
-    return element("div", *figures, class_="pictures")
+            picture(
+                figure, f"cell{place}", f"The winner's {named}. Edges: {said}.",
+                table(("edge", "operation"), rows, f"Edges of the winner's {named}"),
+            )
+        )  # fmt: skip
+    return pictures(figures)

@@ -1,7 +1,4 @@
-"""Looks and the few lines of script of the page; all of it is inside the page."""
-
-import base64
-import hashlib
+"""Looks of the page, which has no script, and what a browser lets it do."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #ffffff; --soft: #f2f4f7; --line: #c9ced6; --quiet: #555d68;
@@ -27,7 +24,7 @@ dd { margin: 0; font-variant-numeric: tabular-nums; }
 figure { margin: .5rem 0; min-width: 0; }
 .picture { background: #ffffff; color: #000000; border: 1px solid var(--line); border-radius: .4rem; padding: .4rem;
   overflow-x: auto; }
-.picture svg { display: block; max-width: 100%; min-width: 20rem; height: auto; margin: 0 auto; stroke-linejoin: round;
+.picture svg { display: block; max-width: 100%; height: auto; margin: 0 auto; stroke-linejoin: round;
   stroke-linecap: butt; }
 .scroll { overflow-x: auto; max-width: 100%; margin: .5rem 0; max-height: 32rem; overflow-y: auto; }
 table { border-collapse: collapse; font-size: .875rem; min-width: 100%; }
@@ -36,50 +33,19 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; 
   overflow-wrap: normal; }
 td { max-width: 30rem; overflow-wrap: anywhere; min-width: 4rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: left;
-  text-decoration: underline dotted; }
-th[aria-sort=ascending] button::after { content: " \\2191"; }
-th[aria-sort=descending] button::after { content: " \\2193"; }
 summary { cursor: pointer; color: var(--link); padding: .2rem 0; }
 code, pre { font-family: ui-monospace, monospace; font-size: .875rem; }
 pre { background: var(--soft); padding: .8rem; white-space: pre-wrap; border-radius: .4rem; }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 @media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .4rem; } }
-@media print { nav, summary { display: none; } .scroll, .picture { overflow: visible; max-height: none; }
-  :root { --ink: #000; --paper: #fff; --soft: #fff; --quiet: #333; --link: #000; --line: #999; --warn: #000; }
-  figure, tr { break-inside: avoid; } details::details-content { content-visibility: visible; } }
+@media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --soft: #fff; --quiet: #333; --link: #000;
+    --line: #999; --warn: #000; }
+  nav { display: none; } .scroll, .picture { overflow: visible; max-height: none; }
+  .picture svg { min-width: 0 !important; }
+  table { min-width: 0; width: 100%; } td { min-width: 0; } h2, h3, caption, summary { break-after: avoid; }
+  thead { display: table-header-group; } .picture, tr { break-inside: avoid; }
+  details::details-content { content-visibility: visible; display: block; height: auto; } }
 """
 
-SCRIPT = """
-for (const table of document.querySelectorAll("table.sortable")) {
-  const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = head.textContent;
-    head.replaceChildren(button);
-    const value = row => {
-      const cell = row.cells[column];
-      return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent;
-    };
-    button.addEventListener("click", () => {
-      const sign = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
-      heads.forEach(other => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-      const rows = [...table.tBodies[0].rows].sort((first, second) => {
-        const [x, y] = [value(first), value(second)];
-        if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
-        return sign * (typeof x === "number" ? x - y : x.localeCompare(y));
-      });
-      table.tBodies[0].append(...rows);
-    });
-  });
-}
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(part => { part.open = true; }));
-"""
-
-
-def security_policy() -> str:
-    """What a browser lets the page do: its own looks, pictures inside it, and the one script above; no network."""
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""What a browser lets the page do: its own looks and pictures inside it; no script, no network."""

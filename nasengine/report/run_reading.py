@@ -10,6 +10,8 @@ from nasengine.store.journal import MAX_BYTES, Event
 from nasengine.store.run_store import JOURNAL_NAME, SUMMARY_NAME
 
 MAX_JSON_BYTES = 64 * 2**20
+STOPPED = "stopped"
+"""Name of the event with which a run that fails or is interrupted says why."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ class RunContent:
         return [
             event
             for event in self.events
-            if event["event"] == "step" and isinstance(event.get("task"), str) and isinstance(event.get("metrics"), dict)
+            if event["event"] == "step"
+            and isinstance(event.get("task"), str)
+            and isinstance(event.get("metrics"), dict)
         ]
 
     def last(self, name: str) -> Event | None:
@@ -54,10 +58,18 @@ class RunContent:
         return next((event for event in reversed(self.events) if event["event"] == name), None)
 
     @property
+    def stopped(self) -> str | None:
+        """Why the run stopped before its end, if it said so and did not go on."""
+        last = self.events[-1] if self.events else {}
+        return str(last.get("reason")) if self.summary is None and last.get("event") == STOPPED else None
+
+    @property
     def status(self) -> str:
-        """``finished``, or how far it is."""
+        """``finished``, ``stopped``, or how far it is."""
         if self.summary is not None:
             return "finished"
+        if self.stopped is not None:
+            return "stopped"
         return f"in {self.steps[-1]['task']}" if self.steps else "started"
 
 
