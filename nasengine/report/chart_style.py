@@ -20,6 +20,7 @@ LOOKS = (
 """Colour, marker and line of each series; the colours are Okabe and Ito's, the yellow darker, to be seen on white."""
 MAX_SERIES, MAX_POINTS, MAX_ROWS = len(LOOKS), 120, 400
 MAX_LABEL = 40
+LARGE_RATIO = 5.0
 
 
 def new_chart(x_label: str, y_label: str, size: tuple[float, float] = SIZE) -> tuple[Any, Any]:
@@ -55,9 +56,21 @@ def whole_ticks(axis: Any, values: Sequence[float]) -> None:
     """Numbers of epochs, rounds and the like are whole."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(set(values)) == 1:
         axis.set_xlim(values[0] - 0.5, values[0] + 0.5)
+
+
+def scale_losses(axis: Any, values: Sequence[float]) -> None:
+    """Logarithmic where values differ by much; ticks are plain numbers, since formulas are switched off."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if max(values) < LARGE_RATIO * min(values):
+        return
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def legend(axis: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 VOID = frozenset({"meta", "br", "hr", "img", "col"})
 MISSING = "-"
 MAX_LENGTH = 1000
+LONG = 32
 
 
 class Html(str):
@@ -46,7 +47,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) ->
         rows: cells, numbers or texts; None is shown as missing.
         caption: what the rows are.
     """
-    head = element("thead", element("tr", *(element("th", name, scope="col") for name in header)))
+    kinds = ["number" if rows and _is_number(rows[0][place]) else None for place in range(len(header))]
+    names = (element("th", name, scope="col", class_=kind) for name, kind in zip(header, kinds, strict=True))
+    head = element("thead", element("tr", *names))
     body = element("tbody", *(element("tr", *(_cell(value) for value in row)) for row in rows))
     found = element("table", element("caption", caption), head, body)
     return element("div", found, class_="scroll", role="region", tabindex="0", aria_label=caption[:80])
@@ -55,9 +58,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) ->
 def _cell(value: Any) -> Html:
     if isinstance(value, bool):
         return element("td", "yes" if value else "no")
-    if not isinstance(value, int | float):
-        return element("td", MISSING if value is None else value)
-    return element("td", number(value), class_="number")
+    if _is_number(value):
+        return element("td", number(value), class_="number")
+    return element("td", MISSING if value is None else value, class_="long" if len(str(value)) > LONG else None)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def facts(rows: Iterable[tuple[str, Any]]) -> Html:
@@ -77,7 +84,7 @@ def number(value: Any) -> str:
     >>> number(353088), number(0.97771), number(4.2e-06), number(None)
     ('353,088', '0.9777', '4.2e-06', '-')
     """
-    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         return MISSING if value is None else str(value)
     if not math.isfinite(value):
         return str(value)

@@ -14,6 +14,8 @@ LEFT_OUT = re.compile(r"<metadata>.*?</metadata>|<style\b.*?</style>|<!--.*?-->"
 POINTS_TO_PIXELS = 4 / 3
 LEAST_SCALE = 0.72
 """How far a figure shrinks on a narrow screen before it scrolls instead."""
+PADDING = 0.15
+"""Inches around a figure: the reader's font may be wider than the one it was laid out with."""
 MAX_CHARACTERS = 400_000
 
 
@@ -32,7 +34,10 @@ def svg_of(figure: Any, name: str, description: str) -> Html:
     settings = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # signs that matplotlib's own font lacks: the reader's has them
-        figure.savefig(content, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.savefig(
+            content, format="svg", transparent=True, metadata={"Date": None, "Creator": None}, bbox_inches="tight",
+            pad_inches=PADDING,
+        )  # fmt: skip
     text = "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in content.getvalue().decode())
     if len(text) > MAX_CHARACTERS:
         return element("p", f"This picture is left out: it has more than {MAX_CHARACTERS:,} signs.", class_="quiet")

@@ -58,7 +58,7 @@ def _matrix(place: int, title: str, part: dict[str, Any]) -> Html:
         if row < column
     ][:MAX_ROWS]
     text = (
-        f"Gradient matching, {title}: one minus the cosine of the gradients that shared weights get under two candidates; "
+        f"Gradient matching, {title}: one minus the cosine of the gradients of shared weights under two candidates; "
         "red lines part the groups; rows and columns are in the same order"
     )
     header = ("candidate", "other candidate", "distance", "in one group")

@@ -27,22 +27,24 @@ figure { margin: .5rem 0; min-width: 0; }
 .picture svg { display: block; max-width: 100%; height: auto; margin: 0 auto; stroke-linejoin: round;
   stroke-linecap: butt; }
 .scroll { overflow-x: auto; max-width: 100%; margin: .5rem 0; max-height: 32rem; overflow-y: auto; }
-table { border-collapse: collapse; font-size: .875rem; min-width: 100%; }
+table { border-collapse: collapse; font-size: .875rem; }
 caption { text-align: left; padding-bottom: .3rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line);
   overflow-wrap: normal; }
-td { max-width: 30rem; overflow-wrap: anywhere; min-width: 4rem; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.long { max-width: 34rem; overflow-wrap: anywhere; min-width: 14rem; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 summary { cursor: pointer; color: var(--link); padding: .2rem 0; }
 code, pre { font-family: ui-monospace, monospace; font-size: .875rem; }
-pre { background: var(--soft); padding: .8rem; white-space: pre-wrap; border-radius: .4rem; }
+pre { background: var(--soft); padding: .8rem; overflow-x: auto; border-radius: .4rem; }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 @media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .4rem; } }
 @media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --soft: #fff; --quiet: #333; --link: #000;
     --line: #999; --warn: #000; }
   nav { display: none; } .scroll, .picture { overflow: visible; max-height: none; }
   .picture svg { min-width: 0 !important; }
-  table { min-width: 0; width: 100%; } td { min-width: 0; } h2, h3, caption, summary { break-after: avoid; }
+  table { min-width: 0; width: 100%; } td, td.long { min-width: 0; overflow-wrap: anywhere; }
+  pre { white-space: pre-wrap; } h2, h3, caption, summary { break-after: avoid; }
   thead { display: table-header-group; } .picture, tr { break-inside: avoid; }
   details::details-content { content-visibility: visible; display: block; height: auto; } }
 """

@@ -10,6 +10,7 @@ from nasengine.report.chart_style import (
     is_number,
     legend,
     new_chart,
+    scale_losses,
     shown_of,
     spread,
     whole_ticks,
@@ -57,7 +58,6 @@ def _series(content: RunContent) -> tuple[Series, Series, Series]:
 
 def _losses(name: str, series: Series, text: str) -> Html:
     figure, axis = new_chart("epoch", "training loss")
-    axis.set_yscale("log")
     rows: list[tuple[Any, ...]] = []
     for place, (network, epochs) in enumerate(list(series.items())[:MAX_SERIES]):
         shown = spread(epochs, MAX_POINTS)
@@ -66,10 +66,13 @@ def _losses(name: str, series: Series, text: str) -> Html:
             (network, epoch, metrics["loss"], metrics.get("train_accuracy"), metrics.get("learning_rate"))
             for epoch, metrics in shown
         ]
+    scale_losses(axis, [row[2] for row in rows])
     whole_ticks(axis, [row[1] for row in rows])
     legend(axis)
     longest = max(len(epochs) for epochs in series.values())
     note = shown_of(MAX_SERIES, len(series), "networks")
     note += f" Epochs are shown at most {MAX_POINTS} a network, evenly spread." if longest > MAX_POINTS else ""
     header = ("network", "epoch", "loss", "training accuracy", "learning rate")
+    if longest == 1:  # a line needs two points
+        return table(header, rows, f"{text}, for one epoch.{note}")
     return picture(figure, f"loss{name}", f"{text}.{note}", table(header, rows, text))

@@ -108,7 +108,8 @@ def _chart(name: str, every: list[Evaluation], x_label: str, text: str) -> Html:
     places = [entry.place for entry in shown]
     axis.plot(places, [entry.accuracy for entry in shown], "o", color=QUIET, markersize=4, label="measured")
     until = dict(zip(places, best, strict=True))
-    axis.step(list(until), list(until.values()), where="post", color=BLUE, linewidth=1.6, label="best so far")
+    if len(until) > 1:
+        axis.step(list(until), list(until.values()), where="post", color=BLUE, linewidth=1.6, label="best so far")
     top = max(shown, key=lambda entry: entry.accuracy)
     axis.plot([top.place], [top.accuracy], "*", color=VERMILION, markersize=11, label="best")
     whole_ticks(axis, places)

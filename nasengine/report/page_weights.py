@@ -15,13 +15,14 @@ Rows = list[list[float]]
 
 def weights(content: RunContent, space: SupernetSpace | None) -> Html | None:
     """A chart for each supernet and kind of cell whose architecture weights were trained; None where none were."""
-    found: dict[tuple[str, str], list[tuple[str, Rows]]] = {}
+    found: dict[tuple[str, str], list[tuple[int, Rows]]] = {}
     for event in content.steps:
         for kind, rows in _weights_of(event).items():
             key = (event["task"].removeprefix("selection-").replace("selection", "supernet"), str(kind))
             known = found.setdefault(key, [])
-            is_choice = event["task"].startswith("selection")
-            known.append(("chosen by" if is_choice else str(len(known) + 1), rows))
+            # A selection by these weights repeats those after the last epoch.
+            if not (known and event["task"].startswith("selection")):
+                known.append((len(known) + 1, rows))
     shown = list(found.items())[:MAX_PICTURES]
     note = shown_of(len(shown), len(found), "charts")
     figures = [_chart(place, key, epochs, space, note) for place, (key, epochs) in enumerate(shown)]
@@ -34,37 +35,11 @@ def _weights_of(event: Event) -> dict[str, Rows]:
 
 
 def _chart(
-    place: int, key: tuple[str, str], epochs: list[tuple[str, Rows]], space: SupernetSpace | None, note: str
+    place: int, key: tuple[str, str], epochs: list[tuple[int, Rows]], space: SupernetSpace | None, note: str
 ) -> Html:
     (network, kind), shown = key, spread(epochs, MAX_EPOCHS)
     edges, operations = _names(kind, epochs[0][1], space)
     picked = list(range(min(len(edges), MAX_EDGES)))
-    lines = -(-len(picked) // COLUMNS)
-    figure = new_figure((4.8, 0.9 + 1.25 * lines))
-    axes = figure.subplots(lines, COLUMNS, sharex=True, sharey=True, squeeze=False).flat
-    x = [float(number + 1) for number in range(len(shown))]
-    for edge, axis in zip(picked, axes, strict=False):
-        for pick, (colour, marker, line) in enumerate(names_of_looks(len(operations))):
-            y = [_value(rows, edge, pick) for _, rows in shown]
-            axis.plot(
-                x,
-                y,
-                color=colour,
-                marker=marker,
-                linestyle=line,
-                markersize=2.5,
-                linewidth=1,
-                label=word(operations[pick]),
-            )
-        axis.set_title(edges[edge], fontsize=8)
-        axis.tick_params(labelsize=7)
-        axis.grid(color=GRID, linewidth=0.5)
-    for axis in list(axes)[len(picked) :]:
-        axis.axis("off")
-    whole_ticks(axes[0], x)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=7, frameon=False)
-    figure.supxlabel("epoch shown", fontsize=8)
     rows = [
         (edges[edge], number, *(_value(rows, edge, pick) for pick in range(len(operations))))
         for edge in picked
@@ -74,7 +49,33 @@ def _chart(
     text += "" if kind.endswith("cell") else " cell"
     note += f" {len(shown)} of {len(epochs)} epochs are shown, evenly spread." if len(shown) < len(epochs) else ""
     note += shown_of(len(picked), len(edges), "edges")
-    return picture(figure, f"weights{place}", f"{text}.{note}", table(("edge", "epoch", *operations), rows, text))
+    numbers = table(("edge", "epoch", *operations), rows, f"{text}.{note}")
+    if len(shown) == 1:  # nothing changes over a single epoch
+        return numbers
+    figure = _panels([edges[edge] for edge in picked], operations, shown)
+    return picture(figure, f"weights{place}", f"{text}.{note}", numbers)
+
+
+def _panels(edges: list[str], operations: list[str], shown: list[tuple[int, Rows]]) -> Any:
+    """A small chart for each edge, all with the same axes."""
+    lines = -(-len(edges) // COLUMNS)
+    figure = new_figure((4.8, 0.9 + 1.25 * lines))
+    axes = list(figure.subplots(lines, COLUMNS, sharex=True, sharey=True, squeeze=False).flat)
+    x = [float(number) for number, _ in shown]
+    for edge, (axis, name) in enumerate(zip(axes, edges, strict=False)):
+        for pick, (colour, marker, line) in enumerate(names_of_looks(len(operations))):
+            y = [_value(rows, edge, pick) for _, rows in shown]
+            look = {"color": colour, "marker": marker, "linestyle": line, "markersize": 2.5, "linewidth": 1}
+            axis.plot(x, y, label=word(operations[pick]), **look)
+        axis.set_title(name, fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.grid(color=GRID, linewidth=0.5)
+    for axis in axes[len(edges) :]:
+        axis.axis("off")
+    whole_ticks(axes[0], x)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=7, frameon=False)
+    figure.supxlabel("epoch", fontsize=8)
+    return figure
 
 
 def _names(kind: str, rows: Rows, space: SupernetSpace | None) -> tuple[list[str], list[str]]:
