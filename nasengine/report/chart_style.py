@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from nasengine.report.cell_drawing import new_figure
 
 Item = TypeVar("Item")
+Number = int | float
 
 SIZE = (4.8, 3.3)
 """In inches: as wide as a telephone shows without scrolling."""
@@ -34,7 +35,7 @@ def new_chart(x_label: str, y_label: str, size: tuple[float, float] = SIZE) -> t
     return figure, axis
 
 
-def draw_series(axis: Any, points: Sequence[tuple[float, float]], place: int, label: str) -> None:
+def draw_series(axis: Any, points: Sequence[tuple[Number, Number]], place: int, label: str) -> None:
     """A line with markers, in the looks of its place among the series."""
     colour, marker, line = LOOKS[place % len(LOOKS)]
     x, y = zip(*points, strict=True)
@@ -52,7 +53,7 @@ def draw_series(axis: Any, points: Sequence[tuple[float, float]], place: int, la
     )
 
 
-def whole_ticks(axis: Any, values: Sequence[float]) -> None:
+def whole_ticks(axis: Any, values: Sequence[Number]) -> None:
     """Numbers of epochs, rounds and the like are whole."""
     from matplotlib.ticker import MaxNLocator
 
@@ -61,7 +62,7 @@ def whole_ticks(axis: Any, values: Sequence[float]) -> None:
         axis.set_xlim(values[0] - 0.5, values[0] + 0.5)
 
 
-def scale_losses(axis: Any, values: Sequence[float]) -> None:
+def scale_losses(axis: Any, values: Sequence[Number]) -> None:
     """Logarithmic where values differ by much; ticks are plain numbers, since formulas are switched off."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

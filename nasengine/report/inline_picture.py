@@ -50,9 +50,9 @@ def svg_of(figure: Any, name: str, description: str) -> Html:
     inside = re.sub(r'\bid="', f'id="{name}-', inside)
     inside = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", inside)
     width = float(box.group(1).split()[2]) * POINTS_TO_PIXELS
-    title = element("title", description, id_=f"{name}-title")
+    title = element("title", description, id_=f"{name}-words")
     opening = element(
-        "svg", title, viewBox=box.group(1), role="img", aria_labelledby=f"{name}-title", width=f"{width:.0f}",
+        "svg", title, viewBox=box.group(1), role="img", aria_labelledby=f"{name}-words", width=f"{width:.0f}",
         style=f"min-width:{LEAST_SCALE * width:.0f}px",
     )  # fmt: skip
     return Html(f"{opening.removesuffix('</svg>')}{inside}</svg>")

@@ -50,7 +50,7 @@ def _levels(content: RunContent) -> list[dict[str, Any]]:
 def _matrix(place: int, title: str, part: dict[str, Any]) -> Html:
     names = part["candidates"]
     figure = new_figure((4.8, 4.0))
-    draw_matrix(figure.subplots(), part, "", font_size=8)
+    draw_matrix(figure.subplots(), part, "", font_size=8.0)
     rows = [
         (first, second, part["distance"][row][column], _is_together(part["groups"], first, second))
         for row, first in enumerate(names)

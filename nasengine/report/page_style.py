@@ -21,7 +21,8 @@ dl { display: grid; grid-template-columns: minmax(7rem, 14rem) 1fr; gap: .2rem 1
 dt { color: var(--quiet); }
 dd { margin: 0; font-variant-numeric: tabular-nums; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
-figure { margin: .5rem 0; min-width: 0; }
+figure { margin: .5rem 0; }
+.pictures > * { min-width: 0; }
 .picture { background: #ffffff; color: #000000; border: 1px solid var(--line); border-radius: .4rem; padding: .4rem;
   overflow-x: auto; }
 .picture svg { display: block; max-width: 100%; height: auto; margin: 0 auto; stroke-linejoin: round;

@@ -15,24 +15,27 @@ FLAGS = {"restart_leaves": (False, "--inherit"), "compiled": (True, "--compile")
 
 
 def command_of(settings: dict[str, Any]) -> str:
-    """A line for a shell; every value is quoted.
+    """For a shell, an option a line; every value is quoted.
 
     Args:
         settings: of the run, as its journal has them.
 
-    >>> command_of({"space": "darts", "data": "my images", "budget": "quick", "sizes": ["small"], "threads": 2})
-    "OMP_NUM_THREADS=2 nasengine search --space darts --data 'my images' --budget quick --sizes small"
+    >>> print(command_of({"space": "darts", "data": "my images", "sizes": ["small", "large"], "threads": 2}))
+    OMP_NUM_THREADS=2 nasengine search \\
+      --space darts \\
+      --data 'my images' \\
+      --sizes small,large
     """
-    words = ["nasengine", "search"]
+    words: list[list[str]] = []
     for name in (*ALWAYS, *(name for name in DEFAULTS if name not in ALWAYS)):
         value = settings.get(name)
         if value is None or (name not in ALWAYS and value == DEFAULTS[name]):
             continue
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        words += [f"--{name.replace('_', '-')}", text]
-    words += [flag for name, (value, flag) in FLAGS.items() if settings.get(name) is value]
+        words.append([f"--{name.replace('_', '-')}", text])
+    words += [[flag] for name, (value, flag) in FLAGS.items() if settings.get(name) is value]
     threads = settings.get("threads")
     before = (
         f"OMP_NUM_THREADS={threads} " if isinstance(threads, int) and settings.get("device", "cpu") == "cpu" else ""
     )
-    return before + shlex.join(words)
+    return " \\\n  ".join([f"{before}nasengine search", *map(shlex.join, words)])

@@ -77,7 +77,7 @@ def read_run(folder: Path) -> RunContent:
     """Read a run that may be unfinished or damaged.
 
     Raises:
-        StoreError: neither a journal nor a summary can be read.
+        StoreError: no run of a search, or neither its journal nor its summary can be read.
     """
     faults: list[str] = []
     events = _read_journal(folder / JOURNAL_NAME, faults)
@@ -86,11 +86,13 @@ def read_run(folder: Path) -> RunContent:
         for name in (SUMMARY_NAME, f"family/{SUMMARY_NAME}", "export/card.json")
     )  # fmt: skip
     found = RunContent(folder, tuple(events), summary, family, card, tuple(faults))
-    if summary is None and not found.settings:
-        what = faults[0] if faults else "nothing of either" if folder.is_dir() else "no folder"
+    if not isinstance(found.settings.get("space"), str):
+        is_other = bool(found.settings) or summary is not None
+        other = "something else, such as a family, which the page of its run shows"
+        what = faults[0] if faults else other if is_other else "neither" if folder.is_dir() else "no folder"
         raise StoreError(
-            f"run folder {folder}: expected a {JOURNAL_NAME} that begins with settings or a {SUMMARY_NAME}, "
-            f"got {what}; see 'nasengine runs'"
+            f"run folder {folder}: expected a {JOURNAL_NAME} that begins with settings of a search, or a "
+            f"{SUMMARY_NAME}, got {what}; see 'nasengine runs'"
         )
     return found
 
