@@ -109,7 +109,8 @@ def family() -> dict:
     """As ``nasengine init`` writes it, for three depths."""
     members = [
         {"name": f"depth-{depth}-width-8", "depth": depth, "width": 8, "macs": 1000 * depth,
-         "num_parameters": 100 * depth, "untuned_accuracy": 0.9, "test_accuracy": 0.92 + 0.01 * depth, "scratch_test_accuracy": 0.7}
+         "num_parameters": 100 * depth, "untuned_accuracy": 0.9, "test_accuracy": 0.92 + 0.01 * depth,
+         "scratch_test_accuracy": 0.7}
         for depth in (1, 2, 3)
     ]  # fmt: skip
     learngene = {"num_values": 300, "num_values_of_members": 600, "ratio": 2.0}
