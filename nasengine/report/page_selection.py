@@ -25,7 +25,7 @@ def selection(content: RunContent, _: SupernetSpace | None) -> Html | None:
     if not found:
         return None
     winner = selection_task(content.summary) if content.summary is not None else None
-    tasks = sorted(found, key=lambda task: task != winner)[:MAX_TASKS]
+    tasks = sorted(found, key=lambda task: (task != winner, len(task), task))[:MAX_TASKS]
     note = shown_of(len(tasks), len(found), "supernets")
     figures = []
     for place, task in enumerate(tasks):

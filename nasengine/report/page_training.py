@@ -56,10 +56,16 @@ def _series(content: RunContent) -> tuple[Series, Series, Series]:
     return supernets, finalists, final
 
 
+def _order(entry: tuple[str, Any]) -> tuple[bool, int, str]:
+    """The whole supernet before its leaves, which workers finish in any order."""
+    name = entry[0]
+    return name.startswith("leaf"), len(name), name
+
+
 def _losses(name: str, series: Series, text: str) -> Html:
     figure, axis = new_chart("epoch", "training loss")
     rows: list[tuple[Any, ...]] = []
-    for place, (network, epochs) in enumerate(list(series.items())[:MAX_SERIES]):
+    for place, (network, epochs) in enumerate(sorted(series.items(), key=_order)[:MAX_SERIES]):
         shown = spread(epochs, MAX_POINTS)
         draw_series(axis, [(epoch, metrics["loss"]) for epoch, metrics in shown], place, network)
         rows += [

@@ -5,7 +5,7 @@ from typing import Any
 from nasengine.protocols import SupernetSpace
 from nasengine.report.cell_drawing import new_figure
 from nasengine.report.chart_style import GRID, is_number, names_of_looks, shown_of, spread, whole_ticks, word
-from nasengine.report.html_elements import Html, joined, table
+from nasengine.report.html_elements import Html, element, joined, table
 from nasengine.report.inline_picture import picture
 from nasengine.report.run_reading import Event, RunContent
 
@@ -23,10 +23,13 @@ def weights(content: RunContent, space: SupernetSpace | None) -> Html | None:
             # A selection by these weights repeats those after the last epoch.
             if not (known and event["task"].startswith("selection")):
                 known.append((len(known) + 1, rows))
-    shown = list(found.items())[:MAX_PICTURES]
-    note = shown_of(len(shown), len(found), "charts")
-    figures = [_chart(place, key, epochs, space, note) for place, (key, epochs) in enumerate(shown)]
-    return joined(figures) if figures else None
+    if not found:
+        return None
+    shown = sorted(found.items(), key=lambda entry: (entry[0][0] != "supernet", len(entry[0][0]), entry[0]))[
+        :MAX_PICTURES
+    ]
+    figures = [_chart(place, key, epochs, space) for place, (key, epochs) in enumerate(shown)]
+    return joined([*figures, element("p", shown_of(len(shown), len(found), "charts").strip(), class_="quiet")])
 
 
 def _weights_of(event: Event) -> dict[str, Rows]:
@@ -34,9 +37,7 @@ def _weights_of(event: Event) -> dict[str, Rows]:
     return rows if isinstance(rows, dict) else {}
 
 
-def _chart(
-    place: int, key: tuple[str, str], epochs: list[tuple[int, Rows]], space: SupernetSpace | None, note: str
-) -> Html:
+def _chart(place: int, key: tuple[str, str], epochs: list[tuple[int, Rows]], space: SupernetSpace | None) -> Html:
     (network, kind), shown = key, spread(epochs, MAX_EPOCHS)
     edges, operations = _names(kind, epochs[0][1], space)
     picked = list(range(min(len(edges), MAX_EDGES)))
@@ -47,7 +48,7 @@ def _chart(
     ]
     text = f"Share of each candidate in the mixture of its edge, {network}, {kind}"
     text += "" if kind.endswith("cell") else " cell"
-    note += f" {len(shown)} of {len(epochs)} epochs are shown, evenly spread." if len(shown) < len(epochs) else ""
+    note = f" {len(shown)} of {len(epochs)} epochs are shown, evenly spread." if len(shown) < len(epochs) else ""
     note += shown_of(len(picked), len(edges), "edges")
     numbers = table(("edge", "epoch", *operations), rows, f"{text}.{note}")
     if len(shown) == 1:  # nothing changes over a single epoch
