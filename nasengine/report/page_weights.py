@@ -29,7 +29,8 @@ def weights(content: RunContent, space: SupernetSpace | None) -> Html | None:
         :MAX_PICTURES
     ]
     figures = [_chart(place, key, epochs, space) for place, (key, epochs) in enumerate(shown)]
-    return joined([*figures, element("p", shown_of(len(shown), len(found), "charts").strip(), class_="quiet")])
+    note = shown_of(len(shown), len(found), "charts").strip()
+    return joined([*figures, element("p", note, class_="quiet")] if note else figures)
 
 
 def _weights_of(event: Event) -> dict[str, Rows]:
