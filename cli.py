@@ -16,6 +16,7 @@ from export.profile_command import profile
 from export.target_commands import app as target
 from nasengine.commands.amounts import amount
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
+from nasengine.commands.report import report, reported, write_report
 from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
@@ -43,6 +44,7 @@ app.add_typer(target, name="target")
 app.command()(score)
 app.command()(init)
 app.command()(export)
+app.command()(report)
 
 RUNS_FOLDER = Path("runs")
 
@@ -265,14 +267,16 @@ def _run(search: "Search", store: "RunStore", progress: "RunProgress") -> dict[s
 
     try:
         progress.start()
-        summary = search.run(store)
-        draw_run(store.events, search.space, summary, store.folder / "report.png")
-        summary |= {"picture": str(store.folder / "report.png")}
-        depths, sizes = search.settings.depths, search.settings.sizes
-        if depths or sizes:
-            chosen = {"depths": depths, "widths": (), "sizes": sizes}
-            usual = {"epochs": None, "tuning_epochs": None}
-            summary["family"] = make_family(search, store, store.folder / FOLDER, chosen, usual)
+        with reported(store):
+            summary = search.run(store)
+            draw_run(store.events, search.space, summary, store.folder / "report.png")
+            summary |= {"picture": str(store.folder / "report.png")}
+            depths, sizes = search.settings.depths, search.settings.sizes
+            if depths or sizes:
+                chosen = {"depths": depths, "widths": (), "sizes": sizes}
+                usual = {"epochs": None, "tuning_epochs": None}
+                summary["family"] = make_family(search, store, store.folder / FOLDER, chosen, usual)
+            summary["page"] = write_report(store.folder)["page"]
         return summary
     except KeyboardInterrupt:
         progress.stop()
