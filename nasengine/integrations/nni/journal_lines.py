@@ -14,6 +14,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=LATEST)]
 Text = Annotated[str, Field(max_length=10_000)]
 Index = Annotated[int, Field(ge=0, le=10**6)]
+Size = Annotated[int, Field(ge=1, le=10**6)]
 
 
 class Line(BaseModel):
@@ -26,6 +27,13 @@ class Line(BaseModel):
     def began(self) -> float:
         """When the work began."""
         return max(0.0, self.time - self.seconds)
+
+
+class DataLine(Line):
+    """The images of a run."""
+
+    image_shape: tuple[Size, Size, Size]
+    num_classes: Size
 
 
 class Step(Line):

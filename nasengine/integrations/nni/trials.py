@@ -126,9 +126,13 @@ class _Reader:
     def _race(self, line: Step) -> None:
         """An epoch of a finalist, or the end of a round."""
         if "validation_accuracy" in line.metrics:
-            for index, accuracy in read(RoundEnd, line.metrics, self.where).validation_accuracy.items():
+            measured = read(RoundEnd, line.metrics, self.where).validation_accuracy
+            for index in measured:
                 self._trial(f"finalist-{index}", "finalist", line.began).ended = line.time
-                self.accuracies[index] = accuracy
+            for index in set(self.accuracies) - set(measured):  # an earlier round dropped it
+                trial = self.trials[f"finalist-{index}"]
+                trial.status = "EARLY_STOPPED" if trial.status == "RUNNING" else trial.status
+            self.accuracies |= measured
             return
         epoch = read(Epoch, line.metrics, self.where)
         if epoch.network is not None:
@@ -146,7 +150,9 @@ class _Reader:
         for index, row in zip(sorted(self.accuracies), line.leaves, strict=True):
             trial = self._trial(f"finalist-{index}", "finalist", line.began)
             trial.stage = "predicted finalist" if row.is_predicted else "finalist"
-            self._finish(trial, row.genotype, row.validation_accuracy, trial.ended or line.time)
+            ended, was_stopped = trial.ended or line.time, trial.status == "EARLY_STOPPED"
+            self._finish(trial, row.genotype, row.validation_accuracy, ended)
+            trial.status = "EARLY_STOPPED" if was_stopped else trial.status
         for name in [name for name in self.trials if name.startswith("predicted-")]:
             del self.trials[name]  # they are finalists now
 
