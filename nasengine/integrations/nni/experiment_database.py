@@ -157,11 +157,14 @@ def _events(trial: Trial, number: int) -> Iterator[tuple[Any, ...]]:
 
 
 def _metrics(trial: Trial, number: int) -> Iterator[tuple[Any, ...]]:
+    """NNI has final results of trials that were not stopped early; the page draws others at zero."""
     began, ended = trial.began, trial.began if trial.ended is None else trial.ended
-    for index, value in enumerate(trial.epochs):
-        reported = began + (ended - began) * (index + 1) / len(trial.epochs)
+    is_stopped = trial.status == "EARLY_STOPPED" and trial.final is not None
+    values = [*trial.epochs, trial.final] if is_stopped else trial.epochs
+    for index, value in enumerate(values):
+        reported = began + (ended - began) * (index + 1) / len(values)
         yield _milliseconds(reported), trial.id, str(number), "PERIODICAL", index, _encoded(value)
-    if trial.final is not None:
+    if trial.final is not None and not is_stopped:
         yield _milliseconds(ended), trial.id, str(number), "FINAL", 0, _encoded(trial.final)
 
 

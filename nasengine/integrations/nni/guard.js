@@ -7,7 +7,8 @@
 // - It sets up a training service even to view: there is none here, so that no file and no process is ever asked for.
 // - It reads the experiment once: here it is read again, so that the page follows a run that goes on.
 // - It outlives the process that started it: here it ends with its standard input.
-// - The page loads icons from a CDN: a content security policy keeps the browser from contacting anyone.
+// - The page loads fonts and icons from a CDN: it gets common characters for icons (icons.json), and a content security
+//   policy keeps the browser from contacting anyone.
 
 const crypto = require("crypto");
 const fs = require("fs");
@@ -17,10 +18,10 @@ const net = require("net");
 const path = require("path");
 
 const ADDRESS = "127.0.0.1";
-const PREFIX = "/api/v1/nni";
-const START = `${PREFIX}/experiment`;
+const START = "/api/v1/nni/experiment";
+const REFUSAL = JSON.stringify({ error: "nasengine ui shows a run; it answers nothing but what the page reads" });
+const PAGES = /^\/(?:oview|detail|experiment|index\.html)?$/;
 const READABLE = [
-  /^\/(?:oview|detail|experiment|index\.html)?$/,
   /^\/static\/(?:js|css|media)\/[\w.~-]+$/,
   /^\/icons\/[\w.-]+$/,
   /^\/[\w-]+\.(?:png|svg|gif|ico)$/,
@@ -56,19 +57,31 @@ function holdsSecret(request) {
   return given.length === secret.length && crypto.timingSafeEqual(given, secret);
 }
 
+function placeOf(request) {
+  return request.url.split("?", 1)[0];
+}
+
 function isWelcome(request) {
-  if (!isLocal(request)) {
-    return false;
-  }
   if (request.method === "POST") {
     return request.url === START && holdsSecret(request);
   }
-  const place = request.url.split("?", 1)[0];
-  return (request.method === "GET" || request.method === "HEAD") && READABLE.some((known) => known.test(place));
+  return isReading(request) && READABLE.some((known) => known.test(placeOf(request)));
 }
 
-const page = fs.readFileSync(path.join(process.cwd(), "static", "index.html"), "utf8");
-const inline = [...page.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
+function isReading(request) {
+  return request.method === "GET" || request.method === "HEAD";
+}
+
+// The page itself: with no address of a CDN for fonts, and icons that any font has.
+const icons = JSON.parse(fs.readFileSync(path.join(__dirname, "icons.json"), "utf8"));
+const STYLE = [
+  "i[data-icon-name]{font-family:sans-serif!important;font-size:0!important;font-style:normal}",
+  'i[data-icon-name]::before{font-size:15px;content:"\\2022"}',
+  ...Object.entries(icons).map(([name, text]) => `i[data-icon-name="${name}"]::before{content:"${text}"}`),
+].join("");
+const ADDED = `<script>window.FabricConfig={fontBaseUrl:"",iconBaseUrl:"data:,#"}</script><style>${STYLE}</style>`;
+const PAGE = fs.readFileSync(path.join(process.cwd(), "static", "index.html"), "utf8").replace("<head>", `<head>${ADDED}`);
+const inline = [...PAGE.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
   ([, text]) => `'sha256-${crypto.createHash("sha256").update(text).digest("base64")}'`,
 );
 const POLICY = [
@@ -82,6 +95,12 @@ const POLICY = [
   "base-uri 'none'",
   "form-action 'none'",
 ].join("; ");
+
+function answer(response, status, kind, text) {
+  response.writeHead(status, { "Content-Type": kind, "Content-Length": Buffer.byteLength(text), Connection: "close" });
+  response.end(text);
+  return true;
+}
 
 const emit = http.Server.prototype.emit;
 http.Server.prototype.emit = function (event, ...values) {
@@ -97,15 +116,14 @@ http.Server.prototype.emit = function (event, ...values) {
   response.setHeader("X-Content-Type-Options", "nosniff");
   response.setHeader("Referrer-Policy", "no-referrer");
   response.setHeader("X-NasEngine-Guard", "on");
-  if (isWelcome(request)) {
+  if (isLocal(request) && isReading(request) && PAGES.test(placeOf(request))) {
+    return answer(response, 200, "text/html; charset=utf-8", PAGE);
+  }
+  if (isLocal(request) && isWelcome(request)) {
     return emit.call(this, event, ...values);
   }
   request.resume();
-  response.statusCode = 403;
-  response.setHeader("Connection", "close");
-  response.setHeader("Content-Type", "application/json");
-  response.end(JSON.stringify({ error: "nasengine ui shows a run; it answers nothing but what the page reads" }));
-  return true;
+  return answer(response, 403, "application/json", REFUSAL);
 };
 
 class NoTrainingService {
