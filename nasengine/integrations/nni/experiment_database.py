@@ -144,6 +144,7 @@ def _config(recording: Recording) -> dict[str, Any]:
 
 
 def _events(trial: Trial, number: int) -> Iterator[tuple[Any, ...]]:
+    """The genotype is the message: long texts among the metrics would cover the page's plot of parameters."""
     parameters = {
         "parameter_id": number, "parameter_source": "algorithm", "parameters": trial.parameters, "parameter_index": 0
     }  # fmt: skip
@@ -153,7 +154,8 @@ def _events(trial: Trial, number: int) -> Iterator[tuple[Any, ...]]:
         yield began, trial.id, "RUNNING", None, None, number, None, None
     if trial.status in ENDS:
         ended = began if trial.ended is None else _milliseconds(trial.ended)
-        yield ended, trial.id, trial.status, None, None, number, trial.message or None, None
+        said = trial.message or trial.genotype or None
+        yield ended, trial.id, trial.status, None, None, number, said, None
 
 
 def _metrics(trial: Trial, number: int) -> Iterator[tuple[Any, ...]]:

@@ -54,6 +54,4 @@ class TrialCosts:
             found = cost(self.space.to_graph(architecture, self.config))
         except GraphError:  # such as images that are too small, in a journal that no search wrote
             return {}
-        return {
-            "macs": found.macs, "parameters": found.num_parameters, "peak_activation_bytes": found.peak_activation_bytes
-        }  # fmt: skip
+        return {"macs": found.macs, "params": found.num_parameters, "peak_bytes": found.peak_activation_bytes}

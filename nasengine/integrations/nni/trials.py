@@ -30,7 +30,7 @@ from nasengine.store.journal import Event
 MAX_TRIALS = 20_000
 NETWORKS = {"winner": "winner", "random_baseline": "random"}
 _SELECTION = re.compile(r"selection(?:-leaf(\d{1,4}))?")
-Metrics = dict[str, float | str]
+Metrics = dict[str, float]
 
 
 @dataclass
@@ -42,8 +42,9 @@ class Trial:
         stage: where in the run it was evaluated.
         began, ended: seconds since 1970; ``ended`` is None while it goes on.
         genes: its choices by place; none while the journal does not name the architecture yet.
+        genotype: as its paper prints it; empty as long.
         epochs: results on the way; ``default`` is what is drawn.
-        final: accuracy (``default``), costs and genotype; None while there is none.
+        final: accuracy (``default``) and costs; None while there is none.
         status: as NNI calls it.
         message: why it failed.
     """
@@ -53,6 +54,7 @@ class Trial:
     began: float
     ended: float | None = None
     genes: dict[str, Gene] = field(default_factory=dict)
+    genotype: str = ""
     epochs: list[dict[str, float]] = field(default_factory=list)
     final: Metrics | None = None
     status: str = "RUNNING"
@@ -186,7 +188,7 @@ class _Reader:
         costs = self._name(trial, text)
         predicted = self.predicted.get(text)
         rank = {} if predicted is None else {"predicted_rank": predicted[0], "predicted_std": predicted[1]}
-        trial.final = {"default": accuracy, **costs, **rank, "genotype": text}
+        trial.final = {"default": accuracy, **costs, **rank}
         trial.status, trial.ended = "SUCCEEDED", max(ended, trial.began)
 
     def _name(self, trial: Trial, text: str) -> dict[str, float]:
@@ -195,5 +197,5 @@ class _Reader:
             architecture = self.space.parse(text)
         except GenotypeError as fault:
             raise StoreError(f"{self.where}: expected a genotype of {self.space.name}, got another: {fault}") from fault
-        trial.genes = flat_genes(self.space, architecture)
+        trial.genes, trial.genotype = flat_genes(self.space, architecture), text
         return self.costs.of(text, architecture)
