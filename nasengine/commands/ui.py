@@ -4,7 +4,6 @@ import signal
 import sys
 import tempfile
 import time
-import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +85,11 @@ def _recorded(run: Path) -> "RecordedRun":
 def _announce(view: "View", num_trials: int, open_page: bool) -> None:
     sys.stdout.write(f"{num_trials} trials: {view.url}\nreachable from this machine alone; Ctrl-C ends it\n")
     sys.stdout.flush()
-    if open_page and not webbrowser.open(view.url):
+    if not open_page:
+        return
+    import webbrowser
+
+    if not webbrowser.open(view.url):
         sys.stderr.write("no browser was found; open the address yourself\n")
 
 
