@@ -17,6 +17,7 @@ from export.target_commands import app as target
 from nasengine.commands.amounts import amount
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
 from nasengine.commands.ui import ui
+from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
 from nasengine.report.tables import describe_table, family_table, runs_table, search_table, spaces_table
@@ -114,6 +115,7 @@ def search(
     learning_rate: Annotated[float | None, typer.Option(help="Override the budget's learning rates.")] = None,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for training on a GPU.")] = "float32",
     compiled: Annotated[bool, typer.Option("--compile", help="Compile networks with torch.compile.")] = False,
+    workers: WorkersOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder, new or empty.", show_default="runs/SPACE-DATA-TIME")
     ] = None,
@@ -124,6 +126,7 @@ def search(
 
     def work() -> dict[str, Any]:
         from nasengine.assembly import absolute, assemble, device_of, settings_of
+        from nasengine.distribution import make_workers, threads_for
         from nasengine.pipeline import SearchSettings
         from nasengine.report.progress import make_progress
         from nasengine.store import RunStore
@@ -132,7 +135,7 @@ def search(
         if resume is not None:
             _refuse_others(context)
             settings = settings_of(resume)
-            run = assemble(settings, progress)
+            run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
             store = RunStore.open(resume)
         else:
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
@@ -143,9 +146,9 @@ def search(
                        "max_parameters": max_parameters}  # fmt: skip
             content |= {name: amount(text, f"--{name.replace('_', '-')}") for name, text in amounts.items()}
             content |= {"depths": numbers(depths, "--depths"), "sizes": names(sizes)}
-            content |= {"device": device_of(device), "threads": _threads()}
+            content |= {"device": device_of(device), "threads": threads_for(workers)}
             settings = SearchSettings.read(content, "nasengine search")
-            run = assemble(settings, progress)
+            run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
             folder = out or _new_folder(settings)
             store = RunStore.create(folder, settings.model_dump(mode="json"))
         return _run(run, store, progress)
@@ -285,7 +288,7 @@ def _refuse_others(context: typer.Context) -> None:
     """A resumed run has its settings already; others beside --resume would be ignored without a word."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in ("resume", "as_json"))
+    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in ("resume", "workers", "as_json"))
     if others:
         raise ConfigError(
             f"--resume: expected no other settings, since the run has its own, got {', '.join(others)}; "
@@ -297,12 +300,6 @@ def _new_folder(settings: "SearchSettings") -> Path:
     data = Path(settings.data.replace(":", "-")).name or "data"
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     return RUNS_FOLDER / f"{settings.space}-{data}-{settings.budget}-{stamp}"
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
 
 
 def _image_shape(text: str) -> tuple[int, ...]:

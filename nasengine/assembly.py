@@ -14,36 +14,59 @@ from nasengine.targets import Device, Target, limits_of, load_target
 if TYPE_CHECKING:
     from nasengine.data import ImageDataset
     from nasengine.pipeline.task import Progress
+    from nasengine.pipeline.workers import Workers
 
 
 ANY_DEVICE, MEASURED = "any-onnx", "measured"
 
 
-def assemble(settings: SearchSettings, progress: "Progress") -> Search:
+def assemble(
+    settings: SearchSettings,
+    progress: "Progress",
+    *,
+    workers: "Workers | None" = None,
+    dataset: "ImageDataset | None" = None,
+) -> Search:
     """Find all parts by name; nothing is written before all of them are there.
+
+    Args:
+        settings: of the run.
+        progress: is told about every step.
+        workers: do parts of the run elsewhere, if there are any.
+        dataset: images, where they are not to be read from what the settings name.
 
     Raises:
         ConfigError: a part that is missing or does not do what a search needs.
         DeviceError: no GPU where one is asked for.
     """
-    from nasengine.data import load_dataset
-
     space = registry.load("search space", settings.space)
     if not isinstance(space, SupernetSpace):
         raise ConfigError(f"search space {settings.space!r}: expected one that states a supergraph, to be searched")
     device_of(settings.device)
-    named = {name: partial(_load_named, name) for name in registry.names("dataset")}
     parts = Parts(
         space=space,
-        dataset=load_dataset(settings.data, named),
+        dataset=dataset or load_images(settings),
         exporter=registry.load("exporter", "onnx"),
         make_strategy=registry.load("strategy", settings.strategy),
         predictor=None if settings.predictor is None else load_predictor(settings.predictor),
         device=load_device(settings),
+        workers=workers,
     )
     found = Search(settings, parts, progress)
     found.check_sizes()
     return found
+
+
+def load_images(settings: SearchSettings) -> "ImageDataset":
+    """The images that the settings name.
+
+    Raises:
+        DataError: nothing there, or what is there cannot be used.
+    """
+    from nasengine.data import load_dataset
+
+    named = {name: partial(_load_named, name) for name in registry.names("dataset")}
+    return load_dataset(settings.data, named)
 
 
 def load_device(settings: SearchSettings) -> Device | None:

@@ -59,6 +59,10 @@ class DeviceError(NasEngineError, RuntimeError):
     """A device that was asked for and is not there."""
 
 
+class WorkerError(NasEngineError, RuntimeError):
+    """Workers that fail, die again and again, or cannot be reached."""
+
+
 class DependencyError(NasEngineError, ImportError):
     """An optional package that a feature needs and that is not installed."""
 

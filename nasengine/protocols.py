@@ -4,7 +4,7 @@ Protocols are structural: a plug-in inherits nothing, it only has these methods.
 """
 
 import random
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -282,30 +282,6 @@ class Exporter(Protocol):
     def __call__(
         self, network: "torch.nn.Module", images: "torch.Tensor", path: Path, metadata: Mapping[str, str]
     ) -> ExportReport: ...
-
-
-@dataclass(frozen=True)
-class Job:
-    """Work that does not depend on other jobs. ``work`` raises TrainingError where it fails for a reason of its own."""
-
-    name: str
-    work: Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """What a job returned, or the sentence that says why it failed."""
-
-    name: str
-    value: Any = None
-    failure: str | None = None
-
-
-@runtime_checkable
-class Executor(Protocol):
-    """Runs jobs, wherever; a job that fails does not keep the others from running. Results come in the jobs' order."""
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[JobResult]: ...
 
 
 @dataclass

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError, StoreError
 from nasengine.report.console import Json, finish, print_table
 from nasengine.report.tables import family_table
@@ -48,6 +49,7 @@ def init(
         Path | None, typer.Option(help="Begin with this one, made from the same genotype.", show_default="a new one")
     ] = None,
     compare: Annotated[bool, typer.Option(help="Train each size from scratch for as many epochs, too.")] = True,
+    workers: WorkersOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder; goes on there.", show_default="RUN/family")] = None,
     as_json: Json = False,
 ) -> None:
@@ -55,11 +57,13 @@ def init(
 
     def work() -> dict[str, Any]:
         from nasengine.assembly import assemble, settings_of
+        from nasengine.distribution import make_workers
         from nasengine.report.progress import make_progress
         from nasengine.store import RunStore
 
         progress = make_progress()
-        search = assemble(settings_of(run), progress)
+        settings = settings_of(run)
+        search = assemble(settings, progress, workers=make_workers(workers, settings, progress))
         chosen = {"depths": numbers(depths, "--depths"), "widths": numbers(widths, "--widths"), "sizes": names(sizes)}
         options = {
             "epochs": epochs, "tuning_epochs": tuning_epochs, "distillation_weight": distillation_weight,
@@ -101,6 +105,7 @@ def make_family(
     from nasengine.pipeline.exporting import file_hash
     from nasengine.pipeline.family import Family
     from nasengine.pipeline.family_settings import FamilySettings, chosen_sizes
+    from nasengine.pipeline.workers import Work
     from nasengine.report.family_picture import draw_family
 
     ancestor = search.ancestor(parent)
@@ -114,10 +119,11 @@ def make_family(
         **chosen_sizes(*ancestor.own_sizes, **chosen), **given,
         "seed": search.settings.seed, "threads": search.settings.threads, "device": search.settings.device,
     }, "nasengine init")  # fmt: skip
-    family = Family(settings, ancestor, registry.load("exporter", "onnx"), search.progress)
+    family = Family(settings, ancestor, registry.load("exporter", "onnx"), search.progress, search.workers)
     store = _opened(folder, settings)
+    dumped = {"settings": search.settings.model_dump(mode="json"), "family": settings.model_dump(mode="json")}
     try:
-        summary = family.run(store)
+        summary = family.run(store, Work((), **dumped, store=store, needed_tasks=("auxiliary",), parent=parent))
         picture = store.folder / "family.png"
         draw_family(summary, picture)
         return summary | {"picture": str(picture)}

@@ -11,14 +11,13 @@ from nasengine.data import ImageDataset, batches
 from nasengine.errors import TrainingError
 from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
-from nasengine.pipeline.executor import InProcessExecutor
 from nasengine.pipeline.feasibility import Feasibility
 from nasengine.pipeline.prediction import rank_pool
 from nasengine.pipeline.settings import SearchSettings
+from nasengine.pipeline.split_schedule import schedule_of
 from nasengine.pipeline.task import Progress, run_once, run_task
+from nasengine.pipeline.workers import LEAF, Part, Work, Workers
 from nasengine.protocols import (
-    Executor,
-    Job,
     NetworkConfig,
     PoolPredictor,
     SearchScale,
@@ -31,7 +30,7 @@ from nasengine.selection import MagnitudeSelection, PerturbationSelection, Sampl
 from nasengine.store import RunStore
 from nasengine.strategies import WithinLimits
 from nasengine.supernet import ArchitectureWeights, Supernet
-from nasengine.supernet.splitting import PRESETS, GradientMatching, SplitSchedule, SplitTraining
+from nasengine.supernet.splitting import SplitTraining
 from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining, recalibrate
 from nasengine.targets import Device
 
@@ -71,7 +70,7 @@ class ArchitectureSearch:
         dataset: ``train`` and ``validation`` are used, ``test`` is not.
         make_strategy: proposes paths for ``sampled-paths``.
         progress: is told about every step.
-        executor: runs the leaves; one after the other in this process by default.
+        workers: train the leaves elsewhere, if there are any; otherwise one is trained after the other here.
         predictor: ranks architectures before any training, if there is one.
         device: whose limits the answer keeps, if there is one.
 
@@ -89,7 +88,7 @@ class ArchitectureSearch:
         dataset: ImageDataset,
         make_strategy: MakeStrategy,
         progress: Progress,
-        executor: Executor | None = None,
+        workers: Workers | None = None,
         predictor: PoolPredictor | None = None,
         device: Device | None = None,
     ) -> None:
@@ -97,7 +96,7 @@ class ArchitectureSearch:
         self._supernets: dict[int, Supernet] = {}
         self.settings, self.scale, self.space, self.dataset = settings, scale, space, dataset
         self.make_strategy, self.progress = make_strategy, progress
-        self.executor: Executor = executor or InProcessExecutor()
+        self.workers = workers
         sizes = (dataset.num_classes, dataset.image_shape)
         self.supernet_config = NetworkConfig(*sizes, scale.supernet_channels, scale.supernet_cells, searching=True)
         self.final_config = NetworkConfig(
@@ -107,7 +106,7 @@ class ArchitectureSearch:
             space.supergraph(config)  # fails here where the images are too small
         self.feasibility = None if device is None else Feasibility(space, self.final_config, device)
         self.feasible = [] if self.feasibility is None else self.feasibility.check(settings.seed)
-        self.schedule = self._make_schedule()
+        self.schedule = schedule_of(settings, scale)
         self.finalists: list[Candidate] = []
         self.halving: SuccessiveHalving | None = None
         # Fails here, before anything is written, where the space cannot be split like this.
@@ -141,28 +140,6 @@ class ArchitectureSearch:
     def _new_supernet(self) -> Supernet:
         seed = seed_of(self.settings.seed, "supernet")
         return Supernet(self.space, self.supernet_config, seed).to(self.settings.device)
-
-    def _make_schedule(self) -> SplitSchedule:
-        settings, scale = self.settings, self.scale
-        single_path = settings.training == "single-path"
-        if settings.preset is not None:
-            chosen = PRESETS[settings.preset]
-            return replace(chosen, by=settings.split_by, ways=settings.ways, restart=settings.restart_leaves)
-        return SplitSchedule(
-            warmup_epochs=scale.warmup_epochs,
-            num_splits=scale.splits if settings.splits is None else settings.splits,
-            ways=settings.ways,
-            epochs_between=scale.epochs_between_splits,
-            leaf_epochs=scale.leaf_epochs,
-            restart=settings.restart_leaves,
-            by=settings.split_by,
-            single_path=single_path,
-            settings=GradientMatching(
-                max_batches=scale.scoring_batches,
-                min_batches=max(2, scale.scoring_batches // 4),
-                batch_size=scale.scoring_batch_size,
-            ),
-        )
 
     def _make_splitting(self) -> SplitTraining:
         return SplitTraining(
@@ -301,24 +278,33 @@ class ArchitectureSearch:
 
     # --- leaves -----------------------------------------------------------------------------------------------------
 
+    def train_leaf(self, store: RunStore, leaf: int) -> None:
+        """Train a leaf of a run whose supernet is trained, and select in it."""
+        assert self._splitting is not None
+        self.store = store
+        self._run("supernet", self._splitting)
+        self._search_leaf(leaf, self._splitting.leaves[leaf])
+
     def _search_leaves(self, leaves: list[Supernet]) -> list[Candidate]:
         """What the leaves propose; a leaf that diverges is recorded as failed, and the others go on."""
-
-        def work(index: int) -> Callable[[], list[Candidate]]:
-            return lambda: self._search_supernet(index, leaves[index], f"leaf{index}", f"selection-leaf{index}")
-
-        failed = {event["leaf"]: event["reason"] for event in self.store.find("failed-leaf")}
-        jobs = [Job(str(index), work(index)) for index in range(len(leaves)) if index not in failed]
-        candidates: list[Candidate] = []
-        for result in self.executor.run(jobs):
-            if result.failure is None:
-                candidates.extend(result.value)
-            else:
-                failed[int(result.name)] = result.failure
-                self.store.record("failed-leaf", leaf=int(result.name), reason=result.failure)
+        if self.workers is not None:
+            parts = [Part(LEAF, str(index), (f"leaf{index}", f"selection-leaf{index}")) for index in range(len(leaves))]
+            settings = self.settings.model_dump(mode="json")
+            self.workers.do(Work(parts, settings, self.store, needed_tasks=("supernet",)))
+        candidates = [one for index, leaf in enumerate(leaves) for one in self._search_leaf(index, leaf)]
+        failed = list(self.store.find("failed-leaf"))
         if len(failed) == len(leaves):
-            raise TrainingError(f"all {len(leaves)} leaves failed; the first: {next(iter(failed.values()))}")
+            raise TrainingError(f"all {len(leaves)} leaves failed; the first: {failed[0]['reason']}")
         return candidates
+
+    def _search_leaf(self, leaf: int, supernet: Supernet) -> list[Candidate]:
+        if self.store.last("failed-leaf", leaf=leaf) is not None:
+            return []
+        try:
+            return self._search_supernet(leaf, supernet, f"leaf{leaf}", f"selection-leaf{leaf}")
+        except TrainingError as fault:
+            self.store.record("failed-leaf", leaf=leaf, reason=str(fault))
+            return []
 
     def _best_of(self, candidates: list[Candidate]) -> Architecture:
         """Successive halving of what the leaves propose, with the leaves' weights, on validation images."""

@@ -24,6 +24,7 @@ from nasengine.pipeline.exporting import export_checked, file_hash
 from nasengine.pipeline.family_settings import MAX_SIZE, FamilySettings
 from nasengine.pipeline.family_training import auxiliary_training, recalibrate_on, scratch_recipe, tuning_recipe
 from nasengine.pipeline.task import Progress, run_once, run_task
+from nasengine.pipeline.workers import MEMBER, Part, Work, Workers
 from nasengine.protocols import Exporter, NetworkConfig, SearchSpace, TaskState, TrainingRecipe
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
@@ -84,6 +85,7 @@ class Family:
         ancestor: where it comes from.
         exporter: writes and checks ONNX files; None writes none.
         progress: is told about every step.
+        workers: tune the members elsewhere, if there are any.
 
     Raises:
         ConfigError: sizes that the architecture cannot have.
@@ -92,9 +94,15 @@ class Family:
     store: RunStore
 
     def __init__(
-        self, settings: FamilySettings, ancestor: Ancestor, exporter: Exporter | None, progress: Progress
+        self,
+        settings: FamilySettings,
+        ancestor: Ancestor,
+        exporter: Exporter | None,
+        progress: Progress,
+        workers: Workers | None = None,
     ) -> None:
         self.settings, self.ancestor, self.exporter, self.progress = settings, ancestor, exporter, progress
+        self.workers = workers
         self.members = [
             Member(depth, width) for width in sorted(set(settings.widths)) for depth in sorted(set(settings.depths))
         ]
@@ -121,8 +129,12 @@ class Family:
         )
         return space.to_graph(architecture, config)
 
-    def run(self, store: RunStore) -> dict[str, Any]:
+    def run(self, store: RunStore, work: Work | None = None) -> dict[str, Any]:
         """Do everything that the store does not have yet.
+
+        Args:
+            store: of the family.
+            work: what workers need to know, but for the parts; None does all here.
 
         Returns:
             The summary, which is also written to the family's folder.
@@ -130,6 +142,9 @@ class Family:
         self.store = store
         torch.set_num_threads(self.settings.threads)
         learngene = self._given or self._learngene(self._train_auxiliary())
+        if self.workers is not None and work is not None:
+            tasks = {member.name: (member.name, f"scratch-{member.name}") for member in self.members}
+            self.workers.do(replace(work, parts=[Part(MEMBER, name, own) for name, own in tasks.items()]))
         rows = [self._member(member, learngene) for member in self.members]
         summary = {
             "family": str(store.folder),
@@ -206,7 +221,21 @@ class Family:
         recalibrate_on(network, self.ancestor.dataset, settings.seed)
         return network
 
+    def do(self, part: Part, store: RunStore) -> None:
+        """Tune and measure a member, as one of the family's workers."""
+        self.store = store
+        member = next(member for member in self.members if member.name == part.name)
+        self._tuned(member, self._given or self._learngene(self._train_auxiliary()))
+
     def _member(self, member: Member, learngene: Learngene) -> dict[str, Any]:
+        network, row = self._tuned(member, learngene)
+        row["weights"] = self._weights(member, network)
+        if self.exporter is not None:
+            row["onnx"] = self._exported(member, network)
+        return row
+
+    def _tuned(self, member: Member, learngene: Learngene) -> tuple[GraphNetwork, dict[str, Any]]:
+        """A member and its figures."""
         network = self.begin(member, learngene)
         untuned = self._measured("untuned", member, network)
         if self.settings.tuning_epochs:
@@ -220,10 +249,7 @@ class Family:
             fresh = GraphNetwork(network.graph, seed_of(self.settings.seed, "scratch")).to(self.settings.device)
             self._train(f"scratch-{member.name}", fresh, scratch_recipe(self.ancestor.recipe, self.settings))
             row["scratch_test_accuracy"] = self._measured("scratch", member, fresh)
-        row["weights"] = self._weights(member, network)
-        if self.exporter is not None:
-            row["onnx"] = self._exported(member, network)
-        return row
+        return network, row
 
     def _train(self, name: str, network: GraphNetwork, recipe: TrainingRecipe) -> None:
         task = NetworkTraining(name, network, self.ancestor.dataset, recipe, seed=self.settings.seed)

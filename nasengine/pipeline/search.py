@@ -10,7 +10,7 @@ import torch
 from nasengine.architecture import Architecture
 from nasengine.checkpoint import pack
 from nasengine.data import ImageDataset
-from nasengine.errors import StoreError
+from nasengine.errors import StoreError, WorkerError
 from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import cost, fingerprint
 from nasengine.initialization.sizes import resized, sizes_of
@@ -22,6 +22,7 @@ from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
+from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work, Workers
 from nasengine.protocols import Exporter, PoolPredictor, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
@@ -34,7 +35,7 @@ ONNX_NAME = "winner.onnx"
 
 @dataclass(frozen=True)
 class Parts:
-    """What a search is put together from; ``cli.py`` finds them by name."""
+    """What a search is put together from; ``assembly.py`` finds them by name."""
 
     space: SupernetSpace
     dataset: ImageDataset
@@ -42,6 +43,7 @@ class Parts:
     make_strategy: MakeStrategy
     predictor: PoolPredictor | None = None
     device: Device | None = None
+    workers: Workers | None = None
 
 
 class Search:
@@ -66,9 +68,10 @@ class Search:
             self.scale.max_train_images, self.scale.max_test_images, self.scale.max_image_size, settings.seed
         )
         self.dataset = reduced.to(torch.device(settings.device))
+        self.workers = parts.workers
         self.architecture_search = ArchitectureSearch(
             settings, self.scale, self.space, self.dataset, parts.make_strategy, progress,
-            predictor=parts.predictor, device=parts.device,
+            workers=parts.workers, predictor=parts.predictor, device=parts.device,
         )  # fmt: skip
 
     def run(self, store: RunStore) -> dict[str, Any]:
@@ -82,7 +85,9 @@ class Search:
         self._check_data()
         self._check_device()
         winner = self.architecture_search.run(store)
-        networks = {WINNER: self._train(WINNER, winner), BASELINE: self._train(BASELINE, self._baseline(winner))}
+        architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
+        self._train_elsewhere(architectures)
+        networks = {name: self._train(name, architecture) for name, architecture in architectures.items()}
         # Only here, after every decision, test images are used for the first time.
         results = {name: self._test(name, *trained) for name, trained in networks.items()}
         leaves = self._test_leaves()
@@ -97,7 +102,7 @@ class Search:
             "onnx": exported,
             "decisions": [
                 decision
-                for event in self.store.find("step")
+                for event in sorted(self.store.find("step"), key=lambda event: str(event["task"]))
                 if event["task"].startswith("selection")
                 for decision in event["metrics"].get("decisions", [])
             ],
@@ -179,6 +184,30 @@ class Search:
         task = NetworkTraining(name, network, self.dataset, self.scale.final, seed=self.settings.seed)
         self._run(name, task)
         return architecture, without_auxiliary(network)
+
+    def _train_elsewhere(self, architectures: dict[str, Architecture]) -> None:
+        if self.workers is not None:
+            parts = [
+                Part(TRAINING, name, (name,), self.space.format(architecture))
+                for name, architecture in architectures.items()
+            ]
+            self.workers.do(Work(parts, self.settings.model_dump(mode="json"), self.store))
+
+    def do(self, part: Part, store: RunStore) -> None:
+        """Do a part of a run, as one of its workers.
+
+        Raises:
+            TrainingError: the training of a network diverged.
+            WorkerError: a kind of part that a search does not have.
+        """
+        self.store = store
+        self._check_data()
+        if part.kind == LEAF:
+            self.architecture_search.train_leaf(store, int(part.name))
+        elif part.kind == TRAINING:
+            self._train(part.name, self.space.parse(part.genotype))
+        else:
+            raise WorkerError(f"worker: expected {LEAF} or {TRAINING}, got {part.kind!r}")
 
     def _test(self, name: str, architecture: Architecture, network: GraphNetwork) -> dict[str, Any]:
         """Test accuracy and costs of a trained network; its weights become an artifact."""

@@ -53,8 +53,11 @@ class BarProgress:
         self._bars.stop()
 
     def begin(self, task: str, num_steps: int, done: int) -> None:
-        """A task with ``done`` of its steps done."""
-        self._ids[task] = self._bars.add_task(task, total=num_steps, completed=done, note="")
+        """A task with ``done`` of its steps done; one that was shown before keeps its bar."""
+        if task in self._ids:
+            self._bars.update(self._ids[task], total=num_steps, completed=done)
+        else:
+            self._ids[task] = self._bars.add_task(task, total=num_steps, completed=done, note="")
 
     def advance(self, task: str, step: int, metrics: Mapping[str, Any]) -> None:
         """One more step."""
@@ -76,9 +79,10 @@ class LineProgress:
         """Nothing to put away."""
 
     def begin(self, task: str, num_steps: int, done: int) -> None:
-        """A task with ``done`` of its steps done."""
+        """A task with ``done`` of its steps done; of one that ended before, nothing is written."""
+        was_here = task in self._totals
         self._totals[task], self._began[task] = num_steps, (time.monotonic(), done)
-        if done > 0:
+        if done > 0 and not (was_here and done == num_steps):
             self._write(f"{task}: {done} of {num_steps} done already")
 
     def advance(self, task: str, step: int, metrics: Mapping[str, Any]) -> None:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from nasengine.targets import METRICS
-
 Rows = list[tuple[str, ...]]
 Table = tuple[tuple[str, ...], Rows]
 
@@ -41,6 +39,8 @@ def _target_rows(target: dict[str, Any] | None) -> Rows:
     """What the winner costs on the device, against the limits."""
     if target is None:
         return []
+    from nasengine.targets import METRICS
+
     limits = target["limits"]
     rows: Rows = []
     for name, value in target["winner"].items():

@@ -1,0 +1,142 @@
+"""Runs that are spread over workers: their outcome is that of a run in one process, whatever happens to a worker."""
+
+import pytest
+
+from nasengine.data.digits import load
+from nasengine.distribution.dataset_message import dataset_message, read_dataset
+from nasengine.distribution.dispatch import Dispatcher, WorkerDiedError
+from nasengine.distribution.messages import message, read_message, request
+from nasengine.distribution.performing import perform
+from nasengine.distribution.ray_workers import Performer
+from nasengine.errors import WorkerError
+from nasengine.pipeline import Parts, Search, SearchSettings
+from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work
+from nasengine.protocols import ExportReport
+from nasengine.store import RunStore
+from nasengine.strategies import RegularizedEvolution
+from search_spaces.nasbench201 import NASBENCH201
+
+SETTINGS = SearchSettings.read(
+    {"space": "nasbench201", "data": "digits", "budget": "quick", "seed": 3, "threads": 1}, "test"
+)
+
+
+class Counting:
+    """Progress that remembers steps."""
+
+    def __init__(self):
+        self.steps = []
+
+    def begin(self, task, num_steps, done): ...
+
+    def advance(self, task, step, metrics):
+        self.steps.append((task, step))
+
+
+class ThreadWorker(Performer):
+    """What runs on a cluster, here in a thread; it dies before one of its reports where a number says so."""
+
+    def __init__(self, dataset, dies_at=None):
+        super().__init__(dataset_message(dataset))
+        self.left = dies_at
+
+    def next(self):
+        found = super().next()
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise WorkerDiedError("shot")
+        return found
+
+    def close(self): ...
+
+
+def quick_export(network, images, path, metadata):
+    path.write_bytes(b"")
+    return ExportReport(path, 20, 0.0, 1.0, len(images))
+
+
+def images():
+    return load().reduced(200, 60, None, seed=0)
+
+
+def search(folder, start=None, count=2):
+    """A small search, with workers where ``start`` makes them."""
+    progress = Counting()
+    workers = None if start is None else Dispatcher(start, count, progress)
+    part = Search(SETTINGS, Parts(NASBENCH201, images(), quick_export, RegularizedEvolution, workers=workers), progress)
+    store = RunStore.create(folder, SETTINGS.model_dump(mode="json"))
+    try:
+        return outcome(part.run(store)), progress.steps, store
+    finally:
+        store.close()
+
+
+def outcome(summary):
+    """All but times and places."""
+    return {name: value for name, value in summary.items() if name not in ("run", "seconds", "onnx")}
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory):
+    return search(tmp_path_factory.mktemp("serial") / "run")[:2]
+
+
+def test_workers_give_the_same_as_one_process(tmp_path, serial):
+    found, steps, store = search(tmp_path / "run", lambda _: ThreadWorker(images()))
+    assert found == serial[0]
+    assert sorted(steps) == sorted(serial[1])
+    done = [(event["kind"], event["name"]) for event in store.find("part")]
+    assert sorted(done) == [(LEAF, "0"), (LEAF, "1"), (TRAINING, "random_baseline"), (TRAINING, "winner")]
+
+
+def test_what_a_dead_worker_did_is_not_done_again(tmp_path, serial):
+    deaths = iter([6, 4])  # both first workers die in the middle of a leaf
+    made = []
+
+    def start(slot):
+        made.append(slot)
+        return ThreadWorker(images(), next(deaths, None))
+
+    found, steps, _ = search(tmp_path / "run", start)
+    assert len(made) >= 4
+    assert found == serial[0]
+    assert sorted(steps) == sorted(serial[1])
+
+
+def test_a_part_whose_workers_always_die_is_given_up(tmp_path):
+    with pytest.raises(WorkerError, match=r"leaf [01]: .* got 3 that died \(shot\); see that memory suffices"):
+        search(tmp_path / "run", lambda _: ThreadWorker(images(), 2))
+
+
+def test_other_images_on_a_worker_are_refused(tmp_path):
+    others = load().reduced(180, 60, None, seed=1)
+    with pytest.raises(WorkerError, match="leaf [01]: .*expected the images that the run began with"):
+        search(tmp_path / "run", lambda _: ThreadWorker(others))
+
+
+def test_parts_that_are_done_are_not_given_away(tmp_path):
+    store = RunStore.create(tmp_path / "run", {})
+    store.record("part", kind=LEAF, name="0")
+
+    def start(slot):
+        raise AssertionError("no worker is needed")
+
+    Dispatcher(start, 1, Counting()).do(Work([Part(LEAF, "0", ())], {}, store))
+    store.close()
+
+
+def test_another_version_is_refused(tmp_path):
+    store = RunStore.create(tmp_path / "run", {})
+    values, files = read_message(request(Work([], {}, store), Part(LEAF, "0", ())))
+    store.close()
+    assert values["events"]["run"] == store.events
+    reports = []
+    perform(message({**values, "version": "0.0"}, files), reports.append)
+    assert "got one of 0.0; install the same version" in read_message(reports[-1])[0]["reason"]
+
+
+def test_images_travel_unchanged():
+    there = read_dataset(dataset_message(images()))
+    assert there.fingerprint() == images().fingerprint()
+    assert (there.name, there.class_names, there.mean) == (images().name, images().class_names, images().mean)
