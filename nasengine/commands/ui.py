@@ -111,6 +111,7 @@ def _ended_by_signals() -> Iterator[None]:
     """Inside, other ends than Ctrl-C are as orderly as it is; a second one does not disturb the first."""
     numbers = [signal.SIGINT, *(getattr(signal, name) for name in ENDING if hasattr(signal, name))]
     before = {number: signal.getsignal(number) for number in numbers}
+    numbers = [number for number in numbers if number == signal.SIGINT or before[number] != signal.SIG_IGN]  # nohup
 
     def end(number: int, frame: object) -> None:
         for other in numbers:
