@@ -17,6 +17,7 @@ from export.target_commands import app as target
 from nasengine.commands.amounts import amount
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
 from nasengine.commands.report import report, reported, write_report
+from nasengine.commands.ui import ui
 from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
@@ -45,6 +46,7 @@ app.command()(score)
 app.command()(init)
 app.command()(export)
 app.command()(report)
+app.command()(ui)
 
 RUNS_FOLDER = Path("runs")
 
