@@ -120,9 +120,9 @@ def correlation(
 
         torch.set_num_threads(threads)
         results = ResultsFile(out, ("benchmark", "space", "splits", "seed", "data", "num_architectures", "threads"))
-        accuracies = read_table(table, space)
+        dataset, accuracies = load(data), read_table(table, space)
         return list(run(
-            registry.load("search space", space), load(data), accuracies, results, splits=numbers(splits, "--splits"),
+            registry.load("search space", space), dataset, accuracies, results, splits=numbers(splits, "--splits"),
             seeds=numbers(seeds, "--seeds"), num_architectures=architectures, threads=threads,
         ))  # fmt: skip
 
