@@ -67,7 +67,7 @@ def search(
     training: Annotated[
         str,
         typer.Option(
-            help="Supernet training: darts, darts-second-order, fixed, snas, beta-darts, drnas or single-path."
+            help="Supernet training: fixed, darts, darts-second-order, snas, beta-darts, drnas, proxyless, single-path."
         ),
     ] = "fixed",
     selection: Annotated[

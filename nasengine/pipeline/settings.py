@@ -47,7 +47,9 @@ class SearchSettings(BaseModel):
     data: str
     budget: Literal["quick", "standard", "full"] = "standard"
     seed: int = Field(default=0, ge=0, lt=2**63)
-    training: Literal["darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "single-path"] = "fixed"
+    training: Literal[
+        "darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "proxyless", "single-path"
+    ] = "fixed"
     selection: Literal["perturbation", "magnitude", "sampled-paths"] = "perturbation"
     strategy: str = "random"
     predictor: str | None = None

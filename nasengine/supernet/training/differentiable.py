@@ -29,7 +29,7 @@ from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seeded_generator
 from nasengine.supernet.architecture_weights import ArchitectureWeights
 from nasengine.supernet.choice import Mixture
-from nasengine.supernet.relaxation import Dirichlet, GumbelSoftmax, Relaxation, Softmax
+from nasengine.supernet.relaxation import BinaryGates, Dirichlet, GumbelSoftmax, Relaxation, Softmax
 from nasengine.supernet.supernet import Supernet
 from nasengine.supernet.training.unrolled import unrolled_gradients
 
@@ -69,6 +69,9 @@ ARCHITECTURE_TRAININGS = {
     "snas": ArchitectureTraining(relaxation=GumbelSoftmax()),
     "beta-darts": ArchitectureTraining(relaxation=Softmax(beta=50.0), weight_decay=0.0),
     "drnas": ArchitectureTraining(relaxation=Dirichlet()),
+    "proxyless": ArchitectureTraining(
+        relaxation=BinaryGates(), learning_rate=1e-3, betas=(0.0, 0.999), weight_decay=0.0
+    ),
 }
 """Ways to train architecture weights, by the names of the command line."""
 
@@ -123,7 +126,7 @@ class DifferentiableTraining:
         generator = seeded_generator(self.seed, *key, "mixtures")
 
         def mixture(detach: bool) -> Mixture:
-            return self.alphas.mixture(detach=detach, weights=self.alphas.sample(progress, generator))
+            return self.alphas.sampled_mixture(progress, generator, detach=detach)
 
         metrics: dict[str, Any] = {"loss": self.epoch(mixture, rate, key, progress), "learning_rate": rate}
         if self.architecture.order:
