@@ -56,9 +56,9 @@ class OwnProcess:
         """
         count = int(os.environ["WORLD_SIZE"]) if is_under_torchrun() else 1
         if expected is not None and count != expected:
-            start = f"torchrun --nproc-per-node {expected} -m cli search" if expected > 1 else "nasengine search"
+            start = f"torchrun --nproc-per-node {expected} -m cli" if expected > 1 else "nasengine"
             raise ConfigError(
-                f"--resume: expected {expected} processes as the run began with, got {count}; use {start}"
+                f"--resume: expected {expected} processes as the run began with, got {count}; go on with {start} search"
             )
         if not is_under_torchrun():
             return 1
@@ -106,6 +106,8 @@ def in_every_process(work: Callable[[OwnProcess], dict[str, Any]]) -> Callable[[
     """Work of a command, which only the first process reports on; it leaves the others when it has ended well."""
 
     def done() -> dict[str, Any]:
+        if is_under_torchrun():  # when one process ends early, torchrun sends this to the others
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         if is_under_torchrun() and int(os.environ["RANK"]) > 0:
             _do_quietly(work)
             raise typer.Exit(0)
@@ -118,7 +120,6 @@ def in_every_process(work: Callable[[OwnProcess], dict[str, Any]]) -> Callable[[
 
 def _do_quietly(work: Callable[[OwnProcess], dict[str, Any]]) -> None:
     """Work of a process other than the first; what went wrong here alone is still said."""
-    signal.signal(signal.SIGTERM, _end)
     try:
         with TemporaryDirectory(prefix="nasengine-") as folder, open(os.devnull, "w") as nowhere:
             with redirect_stdout(nowhere), redirect_stderr(nowhere):
@@ -130,11 +131,6 @@ def _do_quietly(work: Callable[[OwnProcess], dict[str, Any]]) -> None:
         raise typer.Exit(EXIT_BAD_INPUT) from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
-
-
-def _end(*_: object) -> None:
-    """Let torchrun end this process as an error would, so that its folder goes."""
-    sys.exit(128 + signal.SIGTERM)
 
 
 def _join(device: str) -> None:
