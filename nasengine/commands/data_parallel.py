@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from nasengine.errors import ConfigError, DeviceError, NasEngineError, StoreError
+from nasengine.errors import ConfigError, DeviceError, NasEngineError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from nasengine.store.lock import LOCK_NAME
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 VARIABLES = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 LONGEST_WAIT = timedelta(minutes=30)
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -121,16 +123,25 @@ def in_every_process(work: Callable[[OwnProcess], dict[str, Any]]) -> Callable[[
 def _do_quietly(work: Callable[[OwnProcess], dict[str, Any]]) -> None:
     """Work of a process other than the first; what went wrong here alone is still said."""
     try:
+        fault = _fault_of(work)
+        if fault is not None:
+            time.sleep(PATIENCE_SECONDS)  # the first process says the same; when it has ended, torchrun ends this one
+            sys.stderr.write(f"nasengine, process {os.environ['RANK']}: {' '.join(str(fault).split())}\n")
+            raise typer.Exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _fault_of(work: Callable[[OwnProcess], dict[str, Any]]) -> NasEngineError | None:
+    """Work of which nothing is seen; None where it went well."""
+    try:
         with TemporaryDirectory(prefix="nasengine-") as folder, open(os.devnull, "w") as nowhere:
             with redirect_stdout(nowhere), redirect_stderr(nowhere):
                 work(OwnProcess(Path(folder)))
             _leave()
     except NasEngineError as fault:
-        if isinstance(fault, (DeviceError, StoreError)):  # of all others the first process has one that is alike
-            sys.stderr.write(f"nasengine, process {os.environ['RANK']}: {' '.join(str(fault).split())}\n")
-        raise typer.Exit(EXIT_BAD_INPUT) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        return fault
+    return None
 
 
 def _join(device: str) -> None:

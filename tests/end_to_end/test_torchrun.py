@@ -113,3 +113,16 @@ def test_without_one_the_other_ends_too(tmp_path, rank):
         assert f"--resume {run}" in errors or "go on with --resume" in errors
     else:  # the other has put its folder away
         assert not list((tmp_path / "temporary").glob("nasengine-*"))
+
+
+@pytest.mark.slow
+def test_a_fault_of_all_is_said_once(tmp_path):
+    process = start(
+        tmp_path / "temporary", "--space", "nasbench201", "--data", "missing", "--out", str(tmp_path / "run")
+    )
+    output, errors = process.communicate(timeout=50)
+    assert process.returncode == 1
+    assert json.loads(output)["error"] in errors
+    assert errors.count("missing") == 1
+    assert "process 1:" not in errors
+    assert not (tmp_path / "run").exists()
