@@ -1,9 +1,12 @@
 """What the tests of shared training run in each of their processes, or in one alone; outcomes go to a file."""
 
+import math
 import os
 import sys
+from dataclasses import astuple
 from datetime import timedelta
 
+import numpy
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -26,14 +29,18 @@ from nasengine.optimization import (
     share_of,
 )
 from nasengine.optimization.data_parallel import average_buffers, average_gradients
-from nasengine.protocols import NetworkConfig, TrainingRecipe
+from nasengine.protocols import NetworkConfig, Prediction, TrainingRecipe
 from nasengine.supernet import ArchitectureWeights, Supernet
 from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining
 from nasengine.supernet.training.unrolled import unrolled_gradients
+from nasengine.targets import FirstProcessLatency
 from search_spaces.nasbench201 import NASBENCH201
 
 RANK = int(os.environ.get("RANK", "0"))
 IS_SHARED = "RANK" in os.environ
+CONFIG = NetworkConfig(4, (1, 8, 8), 8, 1)
+WINNER = NASBENCH201.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|")
+GRAPH = NASBENCH201.to_graph(WINNER, CONFIG)
 RECIPE = TrainingRecipe(epochs=3, batch_size=32, learning_rate=0.05, final_learning_rate=0.001)
 
 
@@ -142,7 +149,17 @@ def agreement() -> dict[str, Tensor]:
         "noticed_few": is_raised(ConfigError, lambda: share_of(images(3)))
         * is_raised(ConfigError, lambda: check_batches(7, 6, "test")),
         "first": from_first_process(number(5 + RANK)),
+        "latency": torch.from_numpy(numpy.stack(astuple(FirstProcessLatency(OwnLatency()).predict([GRAPH] * 3)))),
     }
+
+
+class OwnLatency:
+    """Another in each process, and endless for the last network."""
+
+    def predict(self, graphs):
+        return Prediction(
+            numpy.array([1.5 + RANK] * (len(graphs) - 1) + [math.inf]), numpy.full(len(graphs), 0.25 * RANK)
+        )
 
 
 def stripes(count: int = 170) -> ImageDataset:
@@ -180,10 +197,8 @@ def trainings() -> dict[str, Tensor]:
         tasks[name] = DifferentiableTraining(
             supernet_of(dataset), alphas, dataset, RECIPE, architecture=architecture, seed=0
         )
-    chosen = NASBENCH201.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|")
-    network = GraphNetwork(NASBENCH201.to_graph(chosen, NetworkConfig(4, dataset.image_shape, 8, 1)), 0)
     recipe = TrainingRecipe(epochs=3, batch_size=32, learning_rate=0.05, drop_path=0.1, gradient_clip=5.0)
-    tasks["network"] = NetworkTraining("winner", network, dataset, recipe, seed=0)
+    tasks["network"] = NetworkTraining("winner", GraphNetwork(GRAPH, 0), dataset, recipe, seed=0)
     for name, task in tasks.items():
         found[f"{name}/losses"] = torch.tensor([task.run_step(step)["loss"] for step in range(3)])
         found |= {f"{name}/state/{key}": value.detach().clone() for key, value in task.state().tensors.items()}

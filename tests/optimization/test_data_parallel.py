@@ -94,7 +94,12 @@ def test_differences_are_noticed_everywhere(outcomes):
     for mine in outcomes:
         assert mine["agreed"].item() == 1
         assert mine["noticed_content"].item() == mine["noticed_paths"].item() == mine["noticed_few"].item() == 1
-    assert [mine["first"].item() for mine in outcomes] == [5.0, 5.0]
+
+
+def test_what_the_first_process_measures_counts_for_all(outcomes):
+    for mine in outcomes:
+        assert mine["first"].item() == 5.0
+        assert mine["latency"].tolist() == [[1.5, 1.5, math.inf], [0.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize("training", ["single-path", "fixed", "darts", "darts-second-order", "drnas", "network"])
