@@ -68,7 +68,7 @@ def share_of(batch: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], float
     return part, len(part[1]) / len(labels)
 
 
-def sum_over_processes(value: Tensor | float) -> float:
+def sum_over_processes(value: Tensor | float | int) -> float:
     """The sum of a number over all processes; not finite for all where it is not finite for one."""
     if not _is_shared():
         return float(value)
