@@ -33,6 +33,7 @@ class SearchSettings(BaseModel):
         preset: a published schedule of splits instead of the budget's.
         device: where it runs.
         threads: of torch on the CPU; a resumed run uses the same number, since the order of additions depends on it.
+        processes: that share every batch; a resumed run has as many, since batch norms depend on their shares.
         learning_rate: overrides the budget's.
         precision: of the layers while training; ``bfloat16`` is for GPUs and gives other results.
         compiled: networks are compiled with ``torch.compile`` before they are trained.
@@ -62,6 +63,7 @@ class SearchSettings(BaseModel):
     preset: Literal["nasbench201", "nasbench201-single-path", "darts"] | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
+    processes: int = Field(default=1, ge=1)
     learning_rate: float | None = None
     precision: Precision = "float32"
     compiled: bool = False

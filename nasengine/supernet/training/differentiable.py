@@ -17,6 +17,7 @@ from nasengine.data import ImageDataset, batches
 from nasengine.data.batches import Batch
 from nasengine.errors import ConfigError
 from nasengine.optimization import (
+    averaged_statistics,
     cosine,
     guarded_step,
     layers_in,
@@ -24,6 +25,7 @@ from nasengine.optimization import (
     make_sgd,
     pack_optimizer,
     set_learning_rate,
+    share_of,
 )
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seeded_generator
@@ -149,12 +151,14 @@ class DifferentiableTraining:
         set_learning_rate(self.weights_optimizer, rate)
         self.supernet.train()
         losses = []
-        for number, (batch, held_out) in enumerate(self._pairs(key)):
-            where = f"{key[0]} training, step {number} of epoch {key[-1]}"
-            if held_out is not None:
-                self._architecture_step(mixture, batch, held_out, progress, where)
-            loss = self._loss(batch, mixture(True))
-            losses.append(guarded_step(loss, self.weights_optimizer, clip=self.recipe.gradient_clip, where=where))
+        with averaged_statistics(self.supernet):
+            for number, (batch, held_out) in enumerate(self._pairs(key)):
+                where, clip = f"{key[0]} training, step {number} of epoch {key[-1]}", self.recipe.gradient_clip
+                if held_out is not None:
+                    self._architecture_step(mixture, batch, held_out, progress, where)
+                own, share = share_of(batch)
+                loss = self._loss(own, mixture(True))
+                losses.append(guarded_step(loss, self.weights_optimizer, clip=clip, where=where, share=share))
         return sum(losses) / len(losses)
 
     def _pairs(self, key: tuple[Any, ...]) -> Iterator[tuple[Batch, Batch | None]]:
@@ -171,6 +175,7 @@ class DifferentiableTraining:
     def _architecture_step(
         self, mixture: MixtureOf, batch: Batch, held_out: Batch, progress: float, where: str
     ) -> None:
+        own, share = share_of(held_out)
         if self.architecture.order == 2:
             loss, gradients = unrolled_gradients(
                 self.supernet, self.alphas, mixture, batch, held_out, self.weights_optimizer
@@ -179,9 +184,9 @@ class DifferentiableTraining:
         else:
             # Only the architecture weights need gradients here: a third of the backward pass is saved.
             with frozen(self.supernet):
-                surrogate = self._loss(held_out, mixture(False))
+                surrogate = self._loss(own, mixture(False))
         surrogate = surrogate + self.alphas.penalty(progress)
-        guarded_step(surrogate, self.alpha_optimizer, where=f"{where} (architecture)")
+        guarded_step(surrogate, self.alpha_optimizer, where=f"{where} (architecture)", share=share)
 
     def _loss(self, batch: Batch, mixture: Mixture) -> Tensor:
         images, labels = batch
