@@ -125,7 +125,7 @@ _SCALES = {
         supernet=replace(_SUPERNET, epochs=2), tuning_epochs=0,
         final_channels=8, final_cells=1, final=TrainingRecipe(epochs=10, learning_rate=0.1, nesterov=True),
         max_train_images=256, max_test_images=512, max_image_size=16, sampled_paths=10,
-        scoring_batches=2, halving_epochs=1,
+        splits=0, scoring_batches=2, halving_epochs=1,
     ),
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=1,
