@@ -35,7 +35,9 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
         above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
     cells = above.subplots(1, len(topology.kinds), squeeze=False)[0]
     for axis, kind in zip(cells, topology.kinds, strict=True):
-        draw_cell(axis, topology, genotype.edges(kind), f"winner: {kind} cell" if kind != "cell" else "winner")
+        draw_cell(
+            axis, topology, genotype.edges(kind), "winner" if len(topology.kinds) == 1 else f"winner: {kind} cell"
+        )
     prediction, target = summary.get("prediction"), summary.get("target")
     widths = (1.2, 0.5, 1.5) + (0.9,) * sum(part is not None for part in (prediction, target))
     training, result, selection, *rest = below.subplots(1, len(widths), width_ratios=widths)
