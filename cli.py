@@ -16,6 +16,7 @@ from export.profile_command import profile
 from export.target_commands import app as target
 from nasengine.commands.amounts import amount
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
+from nasengine.commands.ui import ui
 from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
@@ -43,6 +44,7 @@ app.add_typer(target, name="target")
 app.command()(score)
 app.command()(init)
 app.command()(export)
+app.command()(ui)
 
 RUNS_FOLDER = Path("runs")
 

@@ -77,3 +77,7 @@ class TrainingError(NasEngineError, ArithmeticError):
 
 class ExportError(NasEngineError, RuntimeError):
     """An export that failed or that does not agree with the trained network."""
+
+
+class ViewError(NasEngineError, RuntimeError):
+    """A page that could not be shown."""

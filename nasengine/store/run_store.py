@@ -181,7 +181,7 @@ def list_runs(folder: Path) -> list[RunSummary]:
             settings = read_settings(path.parent)
             events = Journal(path).read()
             _check_steps(path.parent, events)
-            summary = _read_summary(path.parent / SUMMARY_NAME)
+            summary = read_summary(path.parent / SUMMARY_NAME)
         except StoreError:
             found.append(RunSummary(path.parent, {}, "damaged", None))
             continue
@@ -191,7 +191,12 @@ def list_runs(folder: Path) -> list[RunSummary]:
     return found
 
 
-def _read_summary(path: Path) -> dict[str, Any] | None:
+def read_summary(path: Path) -> dict[str, Any] | None:
+    """The outcome of a run; None while there is none.
+
+    Raises:
+        StoreError: a file that no run wrote.
+    """
     if not path.is_file():
         return None
     try:

@@ -1,0 +1,1 @@
+"""Other programs that nasengine works with; each is imported where it is needed, and may be absent."""
