@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nasengine.integrations.nni import ExperimentDatabase, RecordedRun, View
 
 FOLLOW_SECONDS = 1.0
+MIN_REST = 10  # times as long as reading took, since the run needs the processor more
 ENDING = ("SIGTERM", "SIGHUP")  # the latter when a terminal or an ssh connection is closed
 
 
@@ -91,12 +92,15 @@ def _announce(view: "View", num_trials: int, open_page: bool) -> None:
 
 def _follow(recorded: "RecordedRun", database: "ExperimentDatabase", view: "View") -> None:
     """Bring the page up to date until something ends it."""
+    pause = FOLLOW_SECONDS
     while True:
-        time.sleep(FOLLOW_SECONDS)
+        time.sleep(pause)
         view.check()
+        begin = time.monotonic()
         recording = recorded.read()
         if recording is not None:
             database.write(recording)
+        pause = max(FOLLOW_SECONDS, MIN_REST * (time.monotonic() - begin))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ const path = require("path");
 
 const ADDRESS = "127.0.0.1";
 const START = "/api/v1/nni/experiment";
+const SETTLING = 25000; // milliseconds; the page asks every 10 seconds
 const REFUSAL = JSON.stringify({ error: "nasengine ui shows a run; it answers nothing but what the page reads" });
 const PAGES = /^\/(?:oview|detail|experiment|index\.html)?$/;
 const READABLE = [
@@ -135,11 +136,17 @@ class NoTrainingService {
 }
 
 function follow(manager) {
+  let endSeen; // the page stops asking when it hears of the end, and has not drawn all by then: it hears of it later
   manager.getExperimentProfile = async function () {
     const known = await this.dataStore.getExperimentProfile(this.experimentProfile.id);
     if (known !== undefined && this.readonly) {
+      if (known.endTime === undefined) {
+        endSeen = undefined;
+      } else if (endSeen === undefined) {
+        endSeen = this.experimentProfile.endTime === undefined ? Date.now() : 0;
+      }
       this.experimentProfile = known;
-      this.setStatus(known.endTime === undefined ? "RUNNING" : "VIEWED");
+      this.setStatus(endSeen !== undefined && Date.now() - endSeen >= SETTLING ? "VIEWED" : "RUNNING");
     }
     return this.experimentProfile;
   };

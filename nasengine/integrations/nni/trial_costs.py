@@ -10,6 +10,7 @@ from nasengine.protocols import NetworkConfig, SearchSpace
 
 ON_DEVICE = ("latency_ms", "model_bytes")
 """Costs that only a run with a target knows."""
+Metrics = dict[str, int | float]
 
 
 class TrialCosts:
@@ -22,8 +23,8 @@ class TrialCosts:
 
     def __init__(self, space: SearchSpace, config: NetworkConfig | None) -> None:
         self.space, self.config = space, config
-        self._known: dict[str, dict[str, float]] = {}
-        self._on_device: dict[str, dict[str, float]] = {}
+        self._known: dict[str, Metrics] = {}
+        self._on_device: dict[str, Metrics] = {}
 
     def learn(self, summary: Mapping[str, Any]) -> None:
         """Take the costs on the device from the summary of a finished run."""
@@ -41,13 +42,13 @@ class TrialCosts:
             found = {name: costs[name] for name in ON_DEVICE if isinstance(costs.get(name), (int, float))}
             self._on_device[network["genotype"]] = {name: value for name, value in found.items() if 0 <= value < 1e18}
 
-    def of(self, text: str, architecture: Architecture) -> dict[str, float]:
+    def of(self, text: str, architecture: Architecture) -> Metrics:
         """macs, parameters and memory; latency and size of the file where the run's target knows them."""
         if text not in self._known:
             self._known[text] = self._computed(architecture)
         return {**self._known[text], **self._on_device.get(text, {})}
 
-    def _computed(self, architecture: Architecture) -> dict[str, float]:
+    def _computed(self, architecture: Architecture) -> Metrics:
         if self.config is None:
             return {}
         try:

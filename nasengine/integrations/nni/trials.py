@@ -23,14 +23,13 @@ from nasengine.integrations.nni.journal_lines import (
     TestLine,
     read,
 )
-from nasengine.integrations.nni.trial_costs import TrialCosts
+from nasengine.integrations.nni.trial_costs import Metrics, TrialCosts
 from nasengine.protocols import SearchSpace
 from nasengine.store.journal import Event
 
 MAX_TRIALS = 20_000
 NETWORKS = {"winner": "winner", "random_baseline": "random"}
 _SELECTION = re.compile(r"selection(?:-leaf(\d{1,4}))?")
-Metrics = dict[str, float]
 
 
 @dataclass
@@ -191,7 +190,7 @@ class _Reader:
         trial.final = {"default": accuracy, **costs, **rank}
         trial.status, trial.ended = "SUCCEEDED", max(ended, trial.began)
 
-    def _name(self, trial: Trial, text: str) -> dict[str, float]:
+    def _name(self, trial: Trial, text: str) -> Metrics:
         """Give a trial the genes of a genotype; returns its costs."""
         try:
             architecture = self.space.parse(text)

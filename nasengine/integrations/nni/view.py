@@ -173,9 +173,10 @@ def _begin(view: View, secret: str) -> None:
         if time.monotonic() > last:
             raise ViewError(f"NNI's server: expected an answer within {START_SECONDS:.0f} s: {_last_lines(view.log)}")
         time.sleep(POLL_SECONDS)
-    status, content = _ask(view.port, "POST", f"{API}/experiment", {"X-NasEngine-Secret": secret})
-    if status != http.client.OK:
-        raise ViewError(f"NNI's server: expected it to open the experiment, got status {status}: {content[:200]!r}")
+    for method in ("POST", "GET"):  # open it, and look whether the run has ended
+        status, content = _ask(view.port, method, f"{API}/experiment", {"X-NasEngine-Secret": secret})
+        if status != http.client.OK:
+            raise ViewError(f"NNI's server: expected it to open the experiment, got status {status}: {content[:200]!r}")
 
 
 def _is_ready(port: int) -> bool:

@@ -28,7 +28,9 @@ class Browser:
         self._session = session
 
     def open(self, url: str) -> None:
-        """Go to a page."""
+        """Go to a page, and forget what the console has shown of the last one."""
+        self._post("url", {"url": "about:blank"})
+        self.errors()
         self._post("url", {"url": url})
 
     def run(self, script: str) -> Any:
@@ -48,7 +50,7 @@ class Browser:
         return text
 
     def errors(self) -> list[str]:
-        """What the console has shown since the last time and calls severe."""
+        """Errors and warnings that the console has shown since the last time."""
         return [entry["message"] for entry in self._post("se/log", {"type": "browser"}) if entry["level"] in LEVELS]
 
     def hosts(self) -> set[str]:
