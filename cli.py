@@ -16,6 +16,7 @@ from export.profile_command import profile
 from export.target_commands import app as target
 from nasengine.commands.amounts import amount
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
+from nasengine.commands.nni import nni
 from nasengine.commands.ui import ui
 from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
@@ -45,6 +46,7 @@ app.command()(score)
 app.command()(init)
 app.command()(export)
 app.command()(ui)
+app.command()(nni)
 
 RUNS_FOLDER = Path("runs")
 

@@ -22,7 +22,7 @@ from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
-from nasengine.pipeline.trial_results import best_of, results_in
+from nasengine.pipeline.trial_results import best_trial, ends_of_trials
 from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work, Workers
 from nasengine.protocols import Exporter, PoolPredictor, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
@@ -84,7 +84,8 @@ class Search:
         self.store = store
         torch.set_num_threads(self.settings.threads)
         self.record_inputs(store)
-        winner = self._from_trials() if self.settings.trials is not None else self.architecture_search.run(store)
+        part = self.architecture_search
+        winner = part.run(store) if self.settings.trials is None else best_trial(store, self.space, part.keeps_limits)
         architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
         self._train_elsewhere(architectures)
         networks = {name: self._train(name, architecture) for name, architecture in architectures.items()}
@@ -115,7 +116,7 @@ class Search:
             "leaves": leaves,
             "prediction": self._prediction(leaves),
             "target": self._device(results),
-            "trials": self._trials(),
+            "trials": ends_of_trials(self.store),
             "failed_leaves": {str(event["leaf"]): event["reason"] for event in self.store.find("failed-leaf")},
         }
         self.store.write_summary(summary)
@@ -150,25 +151,6 @@ class Search:
         self.store = store
         self._check_data()
         self._check_device()
-
-    def _from_trials(self) -> Architecture:
-        """The best of the run's trials that keeps the limits.
-
-        Raises:
-            StoreError: trials are missing, or none gave a result that counts.
-        """
-        assert self.settings.trials is not None
-        where, count = f"run folder {self.store.folder}", self.settings.trials.count
-        results = results_in(self.store.events, where)
-        if len(results) < count:
-            raise StoreError(
-                f"{where}: expected {count} trials that have ended, got {len(results)}; "
-                f"go on with: nasengine nni --resume {self.store.folder}"
-            )
-        for architecture in best_of(results, self.space, where):
-            if self.architecture_search.keeps_limits(architecture):
-                return architecture
-        raise StoreError(f"{where}: expected a trial with a result that keeps all limits, got none; see its logs")
 
     def _check_data(self) -> None:
         """Record which images are used; a resumed run must see the same."""
@@ -292,13 +274,6 @@ class Search:
         ]  # fmt: skip
         counts = {name: event[name] for name in ("num_ranked", "num_dropped")}
         return {"predictor": self.settings.predictor, **counts, "finalists": rows}
-
-    def _trials(self) -> dict[str, int] | None:
-        """How trials ended; None where there were none."""
-        if self.settings.trials is None:
-            return None
-        ends = [result.status for result in results_in(self.store.events, str(self.store.folder))]
-        return {status: ends.count(status) for status in sorted(set(ends))}
 
     def _device(self, results: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         """What the networks cost on the device; None without one."""

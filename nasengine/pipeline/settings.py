@@ -49,7 +49,9 @@ class SearchSettings(BaseModel):
     data: str
     budget: Literal["quick", "standard", "full"] = "standard"
     seed: int = Field(default=0, ge=0, lt=2**63)
-    training: Literal["darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "single-path", "none"] = "fixed"
+    training: Literal["darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "single-path", "none"] = (
+        "fixed"
+    )
     selection: Literal["perturbation", "magnitude", "sampled-paths", "trials"] = "perturbation"
     strategy: str = "random"
     predictor: str | None = None

@@ -1,6 +1,6 @@
 """Trials as a run's journal holds them: which architecture, how it ended, what was measured."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
@@ -8,9 +8,12 @@ from pydantic import BaseModel, Field, ValidationError
 from nasengine.architecture import Architecture
 from nasengine.errors import GenotypeError, StoreError
 from nasengine.protocols import SearchSpace
+from nasengine.store import RunStore
 from nasengine.store.journal import Event
 
 PROPOSAL, TRIAL = "proposal", "trial"
+LOGS = "trials"
+"""Folder of a run with what its trials wrote."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Metrics = dict[str, Finite]
 
@@ -59,15 +62,36 @@ def results_in(events: Iterable[Event], where: str) -> list[TrialResult]:
     return found
 
 
-def best_of(results: Iterable[TrialResult], space: SearchSpace, where: str) -> list[Architecture]:
-    """Architectures that were measured, the most accurate first; of equals, the first to end.
+def best_trial(store: RunStore, space: SearchSpace, is_able: Callable[[Architecture], bool]) -> Architecture:
+    """The most accurate architecture of a run's trials; of equals, the first to end.
+
+    Args:
+        store: of the run.
+        space: that it searches.
+        is_able: whether an architecture keeps the limits of the run.
 
     Raises:
-        StoreError: a genotype of another space.
+        StoreError: trials are missing, are of another space, or none gave a result that counts.
     """
-    ended = [result for result in results if result.status == "SUCCEEDED" and result.accuracy is not None]
-    ranked = sorted(ended, key=lambda result: -(result.accuracy or 0.0))
-    try:
-        return list(dict.fromkeys(space.parse(result.genotype) for result in ranked))
-    except GenotypeError as fault:
-        raise StoreError(f"{where}: expected genotypes of {space.name}, got another: {fault}") from fault
+    where, count = f"run folder {store.folder}", store.settings["trials"]["count"]
+    results = results_in(store.events, where)
+    if len(results) < count:
+        raise StoreError(
+            f"{where}: expected {count} trials that have ended, got {len(results)}; "
+            f"go on with: nasengine nni --resume {store.folder}"
+        )
+    ended = [(result.accuracy, result.genotype) for result in results if result.accuracy is not None]
+    for _, genotype in sorted(ended, key=lambda entry: -entry[0]):
+        try:
+            architecture = space.parse(genotype)
+        except GenotypeError as fault:
+            raise StoreError(f"{where}: expected genotypes of {space.name}, got another: {fault}") from fault
+        if is_able(architecture):
+            return architecture
+    raise StoreError(f"{where}: expected a trial with a result that keeps all limits, got none; see {LOGS}/ there")
+
+
+def ends_of_trials(store: RunStore) -> dict[str, int] | None:
+    """How many trials ended how; None where there were none."""
+    ends = [result.status for result in results_in(store.events, f"run folder {store.folder}")]
+    return {status: ends.count(status) for status in sorted(set(ends))} or None
