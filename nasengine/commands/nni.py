@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nasengine.integrations.nni import View
     from nasengine.pipeline import Search, SearchSettings
     from nasengine.pipeline.trial_results import TrialResult
+    from nasengine.pipeline.trial_settings import TrialSettings
     from nasengine.report.progress import RunProgress
 
 RUNS_FOLDER = Path("runs")
@@ -67,9 +68,10 @@ def nni(
 
     def work() -> dict[str, Any]:
         from nasengine.assembly import settings_of
-        from nasengine.integrations.nni.live import check_installed
+        from nasengine.integrations.nni.live import check_installed, check_port
 
         check_installed()
+        check_port(port)
         if resume is None:
             chosen = {"strategy": strategy, "data": data, "budget": budget, "seed": seed, "target": target}
             wanted = {"count": trials, "concurrency": concurrency, "tuner": tuner, "stop_early": stop_early,
@@ -80,6 +82,7 @@ def nni(
         settings = settings_of(resume)
         if settings.trials is None:
             raise ConfigError(f"run folder {resume}: expected a run of 'nasengine nni', got one of another command")
+        _check_table(settings.trials, settings.space)
         return _run(settings, resume, port, is_new=False, train=train)
 
     def show(content: dict[str, Any]) -> None:
@@ -107,9 +110,7 @@ def _new_settings(chosen: dict[str, Any], wanted: dict[str, Any]) -> "SearchSett
     if wanted["column"] is not None and wanted["table"] is None:
         raise ConfigError("--column: expected a --table beside it, got none")
     scale = space.scales.get(chosen["budget"])
-    usual = {"epochs": wanted["epochs"] or (scale.halving_epochs if scale is not None else 1)}
-    if wanted["epochs"] is not None:
-        usual["epochs"] = wanted["epochs"]
+    usual: dict[str, Any] = {"epochs": scale.halving_epochs} if scale is not None and wanted["epochs"] is None else {}
     if wanted["table"] is not None:
         found = read_table(Path(wanted["table"]).resolve(), space, wanted["column"])
         usual |= {"table": str(found.path), "column": found.column, "table_sha256": found.sha256}
@@ -119,6 +120,18 @@ def _new_settings(chosen: dict[str, Any], wanted: dict[str, Any]) -> "SearchSett
         "threads": threads_for(None), "trials": {**wanted, **usual},
     }  # fmt: skip
     return SearchSettings.read(content, "nasengine nni")
+
+
+def _check_table(trials: "TrialSettings", space: str) -> None:
+    """See that a resumed run has the table that it began with."""
+    from nasengine import registry
+    from nasengine.errors import StoreError
+    from nasengine.evaluation.table import read_table
+
+    if trials.table is not None:
+        found = read_table(Path(trials.table), registry.load("search space", space), trials.column)
+        if found.sha256 != trials.table_sha256:
+            raise StoreError(f"table {found.path}: expected the one that the run began with, got another; restore it")
 
 
 def _run(settings: "SearchSettings", folder: Path, port: int, *, is_new: bool, train: bool) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _check_space(path: Path, genotype: str | None, space: SearchSpace) -> None:
     try:
         space.parse(genotype or "")
     except GenotypeError as fault:
-        raise ConfigError(f"table {path}: expected genotypes of {space.name}, got {genotype!r} ({fault})") from fault
+        raise ConfigError(f"table {path}: expected genotypes of {space.name}, got {genotype!r}") from fault
 
 
 def _number(path: Path, column: str, text: str | None) -> float:

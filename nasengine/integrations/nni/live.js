@@ -9,6 +9,7 @@
 // - It takes trials that a signal has ended for cancelled by the user: here they have failed.
 // - It numbers trials from 1 again when it goes on: here numbers are those of the tuner.
 // - It gives the tuner ten seconds to start, which a busy machine exceeds: here two minutes.
+// - It notices half a minute late that its tuner has ended, and goes on without: here it ends at once.
 // - Its trials and tuner outlive it: here the whole process group ends with the process that started it.
 
 const crypto = require("crypto");
@@ -16,6 +17,7 @@ const http = require("http");
 const Module = require("module");
 
 const TUNER_MILLISECONDS = 120000;
+const TUNER_ENDED = 7; // exit code, known to live.py
 const secret = Buffer.from(process.env.NASENGINE_SECRET || "");
 
 process.stdin.on("end", endAll);
@@ -99,6 +101,15 @@ function withPatience(server) {
   };
 }
 
+function withEnd(utilities) {
+  const { getTunerProc } = utilities;
+  utilities.getTunerProc = function (...values) {
+    const tuner = getTunerProc.apply(this, values);
+    tuner.on("exit", () => process.exit(TUNER_ENDED));
+    return tuner;
+  };
+}
+
 const changed = new WeakSet();
 Module._load = function (request, ...others) {
   const isService = request.endsWith("training_service/v3/compat");
@@ -106,6 +117,10 @@ Module._load = function (request, ...others) {
   if (isService && !changed.has(found)) {
     changed.add(found);
     withPairs(found.V3asV1);
+  }
+  if (request.endsWith("common/utils") && found.getTunerProc && !changed.has(found)) {
+    changed.add(found);
+    withEnd(found);
   }
   if (request.endsWith("tuner_command_channel") && !changed.has(found)) {
     changed.add(found);

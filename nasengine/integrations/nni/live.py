@@ -11,6 +11,7 @@ The page is at 127.0.0.1 alone. To look at it from elsewhere, forward the port: 
 import http.client
 import json
 import os
+import re
 import secrets
 import shlex
 import signal
@@ -42,7 +43,10 @@ from nasengine.store.run_store import JOURNAL_NAME
 
 PRELOAD = Path(__file__).with_name("live.js")
 LOOK_SECONDS, DONE_SECONDS = 0.3, 5.0
-KEPT_LINES = 400
+KEPT_CHARACTERS = 300
+ERROR_LINE = re.compile(r"[\w.]+(Error|Exception): ")
+TUNER_ENDED = 7
+"""Exit code of the server, see ``live.js``."""
 DISPATCHER = "nasengine.integrations.nni.dispatcher.TrialDispatcher"
 TRIAL = "nasengine.integrations.nni.trial"
 
@@ -56,6 +60,15 @@ def check_installed() -> None:
     _server_folder()
     if sys.platform == "win32":
         raise DependencyError("nasengine nni: expected Linux or macOS, where process groups end together, got Windows")
+
+
+def check_port(port: int) -> None:
+    """See that a port is free, before anything is written.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    _free_port(port)
 
 
 class Experiment:
@@ -88,16 +101,23 @@ class Experiment:
         self._known = len(self.results())
         if self._known >= self.trials.count:
             return
-        with self._started() as view:
-            announce(view)
-            while self._known < self.trials.count:
-                time.sleep(LOOK_SECONDS)
-                for result in self.results()[self._known :] if self._has_grown() else ():
-                    ended(self._known, result)
-                    self._known += 1
-                if self._known < self.trials.count:
-                    self._check(view)
-            self._wait_until_done(view)
+        try:
+            with self._started() as view:
+                announce(view)
+                while self._known < self.trials.count:
+                    time.sleep(LOOK_SECONDS)
+                    self._look(view, ended)
+                self._wait_until_done(view)
+        except ViewError as fault:
+            raise ViewError(f"{fault}; go on with: nasengine nni --resume {self.run_folder}") from fault
+
+    def _look(self, view: View, ended: Callable[[int, TrialResult], None]) -> None:
+        """Tell of trials that have ended; while there are others, their server and tuner must be there."""
+        for result in self.results()[self._known :] if self._has_grown() else ():
+            ended(self._known, result)
+            self._known += 1
+        if self._known < self.trials.count:
+            self._check(view)
 
     def results(self) -> list[TrialResult]:
         """Trials that have ended, as the journal has them."""
@@ -151,14 +171,13 @@ class Experiment:
 
     def _check(self, view: View) -> None:
         """See that the server and its tuner are there."""
-        view.check()
-        status = _status(view)
-        if status.get("status") == "ERROR":
+        status = _status(view) if view.process.poll() is None else {}
+        if view.process.poll() == TUNER_ENDED or status.get("status") == "ERROR":
             told = " ".join(map(str, status.get("errors", [])))[:200]
             raise ViewError(
-                f"NNI's experiment: expected it to end with its trials, got an error: {told} "
-                f"{last_error(self._dispatcher_log)}"
+                f"NNI's tuner: expected it to go on, got its end: {told} {last_error(self._dispatcher_log)}"
             )
+        view.check()
 
     def _wait_until_done(self, view: View) -> None:
         """NNI learns of the end of the last trial a moment later than the journal."""
@@ -188,13 +207,13 @@ def end_group(process: "subprocess.Popen[bytes]") -> None:
 
 
 def last_error(log: Path) -> str:
-    """The last error that NNI's tuner has logged, for people."""
+    """The error that NNI's tuner ended with, for people; its log ends with it."""
     try:
-        lines = log.read_text(errors="replace").splitlines()[-KEPT_LINES:]
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:
-        return "(the tuner wrote no log)"
-    named = [line for line in lines if "Error" in line and not line.startswith((" ", "["))]
-    return (named or lines or ["(the tuner wrote nothing)"])[-1][:300]
+        lines = []
+    is_error = bool(lines) and ERROR_LINE.match(lines[-1]) is not None
+    return lines[-1][:KEPT_CHARACTERS] if is_error else "it was ended from outside, or has logged nothing"
 
 
 def _begin(view: View, secret: str) -> None:
@@ -215,5 +234,4 @@ def _status(view: View) -> dict[str, Any]:
         status, content = _ask(view.port, "GET", f"{API}/check-status", {})
         return dict(json.loads(content)) if status == http.client.OK else {}
     except (OSError, http.client.HTTPException, ValueError, ViewError):
-        view.check()
         return {}
