@@ -27,7 +27,7 @@ ALLOWED_WITH_RESUME = ("resume", "port", "train", "as_json")
 def nni(
     context: typer.Context,
     space: Annotated[str, typer.Option(help="Search space of cells; see 'nasengine spaces'.")] = "darts",
-    strategy: Annotated[str, typer.Option(help="Proposes architectures.")] = "regularized_evolution",
+    strategy: Annotated[str, typer.Option(help="Proposes architectures.")] = "predictor_guided",
     tuner: Annotated[
         str | None, typer.Option(help="One of NNI's own instead: TPE, Evolution or Random.", show_default="none")
     ] = None,
@@ -117,7 +117,7 @@ def _new_settings(chosen: dict[str, Any], wanted: dict[str, Any]) -> "SearchSett
     content = {
         **chosen, "data": absolute(chosen["data"]), "target": absolute(chosen["target"]), "splits": 0,
         "training": "none", "selection": "trials", "device": device_of(chosen["device"]),
-        "threads": threads_for(None), "trials": {**wanted, **usual},
+        "threads": threads_for(None) if wanted["concurrency"] == 1 else 1, "trials": {**wanted, **usual},
     }  # fmt: skip
     return SearchSettings.read(content, "nasengine nni")
 
@@ -136,15 +136,15 @@ def _check_table(trials: "TrialSettings", space: str) -> None:
 
 def _run(settings: "SearchSettings", folder: Path, port: int, *, is_new: bool, train: bool) -> dict[str, Any]:
     """Do the trials, then what any search does with its winner."""
+    from nasengine import registry
     from nasengine.assembly import assemble
-    from nasengine.integrations.nni.opening import strategy_of
     from nasengine.report.progress import make_progress
     from nasengine.report.run_picture import draw_run
     from nasengine.store import RunStore
 
+    registry.load("strategy", settings.strategy)  # fails here, before a folder is made
     progress = make_progress()
     search = assemble(settings, progress)
-    strategy_of(search.space, settings)  # fails here, before a folder is made
     store = RunStore.create(folder, settings.model_dump(mode="json")) if is_new else RunStore.open(folder)
     try:
         with ended_by_signals():
