@@ -23,6 +23,7 @@ from benchmarks.options import (
     one_of,
 )
 from benchmarks.table_commands import ablation, predictor, predictor_speed, strategy
+from benchmarks.worker_commands import workers
 
 if TYPE_CHECKING:
     pass
@@ -212,6 +213,7 @@ app.command()(init)
 app.command()(export)
 app.command()(latency)
 app.command()(constrained)
+app.command()(workers)
 app.command(name="predictor-ablation")(ablation)
 app.command(name="predictor-speed")(predictor_speed)
 app.command()(strategy)

@@ -4,7 +4,6 @@ import signal
 import sys
 import tempfile
 import time
-import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +85,11 @@ def _recorded(run: Path) -> "RecordedRun":
 def _announce(view: "View", num_trials: int, open_page: bool) -> None:
     sys.stdout.write(f"{num_trials} trials: {view.url}\nreachable from this machine alone; Ctrl-C ends it\n")
     sys.stdout.flush()
-    if open_page and not webbrowser.open(view.url):
+    if not open_page:
+        return
+    import webbrowser
+
+    if not webbrowser.open(view.url):
         sys.stderr.write("no browser was found; open the address yourself\n")
 
 
@@ -108,6 +111,7 @@ def ended_by_signals() -> Iterator[None]:
     """Inside, other ends than Ctrl-C are as orderly as it is; a second one does not disturb the first."""
     numbers = [signal.SIGINT, *(getattr(signal, name) for name in ENDING if hasattr(signal, name))]
     before = {number: signal.getsignal(number) for number in numbers}
+    numbers = [number for number in numbers if number == signal.SIGINT or before[number] != signal.SIG_IGN]  # nohup
 
     def end(number: int, frame: object) -> None:
         for other in numbers:

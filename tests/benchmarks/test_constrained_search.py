@@ -80,6 +80,7 @@ def test_rows_are_right_resume_and_add_up(table, tmp_path):
     assert all(0 < row["hypervolume"][0] <= row["hypervolume"][1] <= 1 for row in rows[4:])
 
 
+@pytest.mark.slow
 def test_every_method_answers_within_the_cap_and_guidance_finds_the_best(table):
     rows = list(run(table, ResultsFile(None, KEY), caps=[5.0], methods=list(UNDER_A_CAP), seeds=[0]))
     by_method = {row["method"]: row for row in rows if row["cap_ms"] is not None}

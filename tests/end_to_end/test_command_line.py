@@ -241,6 +241,7 @@ def few_images(tmp_path_factory) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_the_run_can_go_on(few_images, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     command = ("search", "--space", "nasbench201", "--budget", "quick", "--data", few_images)

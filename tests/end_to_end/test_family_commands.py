@@ -20,6 +20,9 @@ def call(*arguments: str):
     return CliRunner().invoke(app, list(map(str, arguments)))
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A finished run that ends with a family."""

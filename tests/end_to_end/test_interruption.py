@@ -72,11 +72,11 @@ def kill_and_compare(folder: Path, settings: tuple[str, ...], reference: dict, n
         assert not list(run.rglob(".writing-*"))
 
 
-@pytest.mark.parametrize("num_kills", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_killed_runs_end_as_undisturbed_ones(tmp_path, undisturbed, num_kills):
+@pytest.mark.slow
+def test_killed_runs_end_as_undisturbed_ones(tmp_path, undisturbed):
     """Warm-up, splits, leaves, selection in each and halving take part: the budget splits the supernet."""
     summary, seconds = undisturbed
-    kill_and_compare(tmp_path, NASBENCH201, summary, num_kills=num_kills, longest=seconds)
+    kill_and_compare(tmp_path, NASBENCH201, summary, num_kills=10, longest=seconds)
 
 
 @pytest.mark.slow

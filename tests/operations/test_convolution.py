@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -17,7 +17,6 @@ def make(size: int, kernel: int, dilation: int, stride: int) -> Convolution:
     return Convolution(make_operation("conv", ((6, size, size),), tuple(options.items()))).double()
 
 
-@settings(deadline=None)
 @given(
     size=st.integers(1, 12), kernel=st.sampled_from([1, 3, 5, 7]), dilation=st.integers(1, 3), stride=st.integers(1, 2)
 )

@@ -19,9 +19,6 @@ def flat_genes(space: SearchSpace, architecture: Architecture) -> dict[str, Gene
     """Choices by place: the operation on each edge of each kind of cell, or the plain values of other genotypes.
 
     Edges that a cell leaves out are there, too, so that all architectures of a space have the same columns.
-
-    >>> flat_genes(None, Architecture("space", (("conv", 3), "pool")))
-    {'gene 0.0': 'conv', 'gene 0.1': 3, 'gene 1': 'pool'}
     """
     genotype = architecture.genotype
     if isinstance(space, SupportsSupernet) and isinstance(genotype, CellGenotype):
@@ -30,6 +27,15 @@ def flat_genes(space: SearchSpace, architecture: Architecture) -> dict[str, Gene
         }
         places = [(kind, *edge) for kind in space.topology.kinds for edge in space.topology.edges]
         return {_name(*place): chosen.get(place, NO_EDGE) for place in places}
+    return plain_genes(genotype)
+
+
+def plain_genes(genotype: object) -> dict[str, Gene]:
+    """Plain values of a genotype by their places.
+
+    >>> plain_genes((("conv", 3), "pool"))
+    {'gene 0.0': 'conv', 'gene 0.1': 3, 'gene 1': 'pool'}
+    """
     return {
         f"gene {'.'.join(map(str, place))}": value if isinstance(value, (bool, int, float)) else str(value)
         for place, value in genes_of(genotype)

@@ -7,22 +7,21 @@
 // - It sets up a training service even to view: there is none here, so that no file and no process is ever asked for.
 // - It reads the experiment once: here it is read again, so that the page follows a run that goes on.
 // - It outlives the process that started it: here it ends with its standard input.
-// - The page loads fonts and icons from a CDN: it gets common characters for icons (icons.json), and a content security
-//   policy keeps the browser from contacting anyone.
+// - The page contacts a CDN, and goes blank when a new trial's results arrive before the trial: see page.js.
 
 const crypto = require("crypto");
-const fs = require("fs");
 const http = require("http");
 const Module = require("module");
 const net = require("net");
-const path = require("path");
+
+const { POLICY, repaired } = require("./page.js");
 
 const ADDRESS = "127.0.0.1";
 const START = "/api/v1/nni/experiment";
 const SETTLING = 25000; // milliseconds; the page asks every 10 seconds
 const REFUSAL = JSON.stringify({ error: "nasengine ui shows a run; it answers nothing but what the page reads" });
-const PAGES = /^\/(?:oview|detail|experiment|index\.html)?$/;
 const READABLE = [
+  /^\/(?:oview|detail|experiment|index\.html)?$/,
   /^\/static\/(?:js|css|media)\/[\w.~-]+$/,
   /^\/icons\/[\w.-]+$/,
   /^\/[\w-]+\.(?:png|svg|gif|ico)$/,
@@ -73,30 +72,6 @@ function isReading(request) {
   return request.method === "GET" || request.method === "HEAD";
 }
 
-// The page itself: with no address of a CDN for fonts, and icons that any font has.
-const icons = JSON.parse(fs.readFileSync(path.join(__dirname, "icons.json"), "utf8"));
-const STYLE = [
-  "i[data-icon-name]{font-family:sans-serif!important;font-size:0!important;font-style:normal}",
-  'i[data-icon-name]::before{font-size:15px;content:"\\2022"}',
-  ...Object.entries(icons).map(([name, text]) => `i[data-icon-name="${name}"]::before{content:"${text}"}`),
-].join("");
-const ADDED = `<script>window.FabricConfig={fontBaseUrl:"",iconBaseUrl:"data:,#"}</script><style>${STYLE}</style>`;
-const PAGE = fs.readFileSync(path.join(process.cwd(), "static", "index.html"), "utf8").replace("<head>", `<head>${ADDED}`);
-const inline = [...PAGE.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
-  ([, text]) => `'sha256-${crypto.createHash("sha256").update(text).digest("base64")}'`,
-);
-const POLICY = [
-  "default-src 'self'",
-  `script-src 'self' ${inline.join(" ")}`,
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data: blob:",
-  "font-src 'self' data:",
-  "worker-src 'self' blob:",
-  "frame-ancestors 'none'",
-  "base-uri 'none'",
-  "form-action 'none'",
-].join("; ");
-
 function answer(response, status, kind, text) {
   response.writeHead(status, { "Content-Type": kind, "Content-Length": Buffer.byteLength(text), Connection: "close" });
   response.end(text);
@@ -117,11 +92,9 @@ http.Server.prototype.emit = function (event, ...values) {
   response.setHeader("X-Content-Type-Options", "nosniff");
   response.setHeader("Referrer-Policy", "no-referrer");
   response.setHeader("X-NasEngine-Guard", "on");
-  if (isLocal(request) && isReading(request) && PAGES.test(placeOf(request))) {
-    return answer(response, 200, "text/html; charset=utf-8", PAGE);
-  }
   if (isLocal(request) && isWelcome(request)) {
-    return emit.call(this, event, ...values);
+    const own = isReading(request) ? repaired(placeOf(request)) : undefined;
+    return own === undefined ? emit.call(this, event, ...values) : answer(response, 200, ...own);
   }
   request.resume();
   return answer(response, 403, "application/json", REFUSAL);

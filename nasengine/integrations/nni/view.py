@@ -13,7 +13,7 @@ server before NNI's code:
   its page reads; starting to view needs a secret that this process alone knows.
 - The server outlives its parent: it is a process group of its own, which is ended with the page, and it ends by itself
   when its standard input closes, so that not even SIGKILL of this process leaves it behind.
-- The page asks a CDN for fonts and icons: the browser is told to contact nobody, and gets characters for icons.
+- The page contacts a CDN, and goes blank when the result of a new trial arrives before the trial: see ``page.js``.
 """
 
 import http.client

@@ -92,7 +92,7 @@ def test_the_page_follows_a_run_by_itself(browser, tmp_path):
         browser.wait_for(lambda text: "0.9 (FINAL)" in text)
         assert browser.errors() == []
         browser.open(shown.url)
-        browser.wait_for(lambda text: "VIEWED\nStatus" in text)  # the page asks no more
+        browser.wait_for(lambda text: "VIEWED\nStatus" in text, 60.0)  # the page asks no more
         assert "0.900000\nBest metric" in browser.text()
         browser.open("about:blank")  # a page that has lost its server says so
     database.close()

@@ -167,6 +167,16 @@ def test_the_page_may_contact_nobody(page):
         assert "script-src 'self' 'unsafe" not in policy
 
 
+def test_the_page_asks_for_trials_before_it_asks_for_their_results(page):
+    """Otherwise it goes blank when results of a new trial come first; test_page.py sees it follow a run."""
+    _, html, _ = ask(page, "/oview")
+    name = html.decode().split("/static/js/main.")[1].split(".")[0]
+    status, script, headers = ask(page, f"/static/js/main.{name}.js")
+    assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert b"[await this.updateInfo(),await this.updateMetrics(e)]" in script
+    assert b"Promise.all([this.updateInfo()" not in script
+
+
 def test_the_server_sees_little_of_the_users_environment(page):
     seen = psutil.Process(page.process.pid).environ()
     assert set(seen) <= {"PATH", "LANG", "HOME", "USERPROFILE", "NASENGINE_SECRET"}

@@ -89,7 +89,7 @@ def test_only_the_edge_that_is_split_decides_what_a_leaf_trains(supernet, datase
             assert all(same) != restart
 
 
-@pytest.mark.parametrize(("restart", "single_path"), [(True, False), (False, True)])
+@pytest.mark.parametrize(("restart", "single_path"), [pytest.param(True, False, marks=pytest.mark.slow), (False, True)])
 def test_splitting_resumes_bit_for_bit(supernet, dataset, restart, single_path):
     twin = copy.deepcopy(supernet)
     whole = make(supernet, dataset, restart=restart, single_path=single_path)

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nasengine.errors import ConfigError
@@ -55,7 +55,6 @@ def test_all_divisions_are_listed_once(size, num_groups):
         assert sorted(item for group in groups for item in group) == list(range(size))
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), size=st.integers(3, 6), num_groups=st.integers(2, 3))
 @pytest.mark.parametrize(("criterion", "textbook"), [(normalized_cut, textbook_cut), (within_group_sum, textbook_sum)])
 def test_best_division_against_brute_force_over_all_labellings(criterion, textbook, seed, size, num_groups):
