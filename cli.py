@@ -17,6 +17,7 @@ from export.target_commands import app as target
 from nasengine.commands.amounts import amount
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
 from nasengine.commands.nni import nni
+from nasengine.commands.report import report, reported, write_report
 from nasengine.commands.ui import ui
 from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
@@ -47,6 +48,7 @@ app.command()(init)
 app.command()(export)
 app.command()(ui)
 app.command()(nni)
+app.command()(report)
 
 RUNS_FOLDER = Path("runs")
 
@@ -199,6 +201,7 @@ def describe(
         from dataclasses import asdict, replace
 
         from nasengine import registry
+        from nasengine.cells import genotype_of
         from nasengine.graph import cost, fingerprint
         from nasengine.protocols import SupportsSupernet
         from nasengine.report.cell_drawing import draw_cells
@@ -216,7 +219,7 @@ def describe(
         picture = None
         if isinstance(found, SupportsSupernet):
             picture = out or Path(f"{space}-{fingerprint(graph)[:8]}.png")
-            draw_cells(found.topology, chosen.genotype, picture, title=f"{space}")
+            draw_cells(found.topology, genotype_of(found.topology, found.selection(chosen)), picture, title=f"{space}")
         elif out is not None:
             raise ConfigError(f"--out: expected a space of cells, which can be drawn, got {space}; leave --out away")
         return {
@@ -268,14 +271,16 @@ def _run(search: "Search", store: "RunStore", progress: "RunProgress") -> dict[s
 
     try:
         progress.start()
-        summary = search.run(store)
-        draw_run(store.events, search.space, summary, store.folder / "report.png")
-        summary |= {"picture": str(store.folder / "report.png")}
-        depths, sizes = search.settings.depths, search.settings.sizes
-        if depths or sizes:
-            chosen = {"depths": depths, "widths": (), "sizes": sizes}
-            usual = {"epochs": None, "tuning_epochs": None}
-            summary["family"] = make_family(search, store, store.folder / FOLDER, chosen, usual)
+        with reported(store):
+            summary = search.run(store)
+            draw_run(store.events, search.space, summary, store.folder / "report.png")
+            summary |= {"picture": str(store.folder / "report.png")}
+            depths, sizes = search.settings.depths, search.settings.sizes
+            if depths or sizes:
+                chosen = {"depths": depths, "widths": (), "sizes": sizes}
+                usual = {"epochs": None, "tuning_epochs": None}
+                summary["family"] = make_family(search, store, store.folder / FOLDER, chosen, usual)
+            summary["page"] = write_report(store.folder)["page"]
         return summary
     except KeyboardInterrupt:
         progress.stop()

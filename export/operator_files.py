@@ -24,6 +24,7 @@ from nasengine.graph.cost import operation_weight_shape
 _ACTIVATIONS = {
     "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "relu6": "Clip", "leaky_relu": "LeakyRelu",
     "hard_sigmoid": "HardSigmoid",
+    "hard_swish": "HardSwish",
 }  # fmt: skip
 _ACTIVATION_LIMITS = {"relu6": [0.0, 6.0], "leaky_relu": [0.01], "hard_sigmoid": [0.2, 0.5]}
 

@@ -163,6 +163,11 @@ def _pad(writer: FileWriter, operation: Operation, sources: list[str]) -> str:
     return writer.node("Pad", *sources, writer.constant([0, 0, top, left, 0, 0, bottom, right], "int64"))
 
 
+def _resize(writer: FileWriter, operation: Operation, sources: list[str]) -> str:
+    sizes = writer.constant(operation.output_shape[1:], "int64")
+    return writer.node("Resize", *sources, "", "", sizes, axes=[2, 3], mode="linear")
+
+
 def _mean(writer: FileWriter, operation: Operation, sources: list[str]) -> str:
     axes = writer.constant([axis + 1 for axis in operation.attribute("axes")], "int64")
     return writer.node("ReduceMean", *sources, axes, keepdims=int(operation.attribute("keepdim", False)))
@@ -207,7 +212,8 @@ _SIMPLE = {
 _WRITERS: dict[str, Callable[[FileWriter, Operation, list[str]], str]] = {
     "conv": _conv, "batch_norm": _batch_norm, "layer_norm": _layer_norm, "linear": _linear, "max_pool": write_pool,
     "avg_pool": write_pool, "add": _add, "concat": _concat, "zero": _zero, "crop": _crop, "truncate": _truncate,
-    "slice": _slice, "pad": _pad, "mean": _mean, "reshape": _reshape, "flatten": _reshape, "transpose": _transpose,
+    "slice": _slice, "pad": _pad, "resize": _resize, "mean": _mean, "reshape": _reshape, "flatten": _reshape,
+    "transpose": _transpose,
     "scale": _affine, "offset": _affine, "softmax": _softmax, "leaky_relu": _leaky_relu, "relu6": _relu6,
     "silu": _silu,
 }  # fmt: skip

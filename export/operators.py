@@ -154,6 +154,7 @@ _OPERATORS: dict[str, tuple[str, ...] | Callable[[Operation], tuple[str, ...]]] 
     "truncate": ("Slice",),
     "slice": ("Slice",),
     "pad": ("Pad",),
+    "resize": ("Resize",),
     "flatten": ("Reshape",),
     "reshape": ("Reshape",),
     "transpose": ("Transpose",),

@@ -14,7 +14,7 @@ from nasengine.graph.builder import make_operation
 
 CHANNEL_ALIGNMENT = 4  # of images that onnxruntime can bring into blocks
 FUSED_ANYWHERE = ("relu", "sigmoid", "tanh")  # into blocked convolutions, even after an addition
-FUSED_IN_CONVOLUTIONS = (*FUSED_ANYWHERE, "relu6", "leaky_relu", "hard_sigmoid")
+FUSED_IN_CONVOLUTIONS = (*FUSED_ANYWHERE, "relu6", "leaky_relu", "hard_sigmoid", "hard_swish")
 KEEPING_BLOCKS = ("add", "mul")  # element-wise, where all inputs are in blocks
 
 
@@ -162,6 +162,9 @@ class _Lowering:
         if is_free and operation.kind in kinds:
             source.activation, source.uses = operation.kind, uses
             return source
+        if operation.kind == "hard_swish":  # the runtime has it inside of convolutions alone
+            gate = self._make(replace(operation, kind="hard_sigmoid"), 1, source)
+            return self._combine("mul", [source, gate], uses)
         is_blocked = source.is_blocked and operation.kind in FUSED_ANYWHERE
         return self._make(operation, uses, source, is_blocked=is_blocked)
 

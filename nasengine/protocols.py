@@ -178,9 +178,9 @@ class SupportsCanonicalForm(Protocol):
 class SupportsSupernet(Protocol):
     """A space whose architectures are choices on one supergraph.
 
-    ``selection`` names the candidates that an architecture keeps; ``restrict`` gives the part of the space inside some
-    candidates, which keep their numbers; ``topology`` names the edges to choose on; ``scales`` says what each budget
-    means here (``full`` is the paper's setting).
+    ``selection`` names the candidates that an architecture keeps, ``architecture`` goes the other way; ``restrict``
+    gives the part of the space inside some candidates, which keep their numbers; ``topology`` names the edges to choose
+    on; ``scales`` says what each budget means here (``full`` is the paper's setting).
     """
 
     @property
@@ -189,6 +189,7 @@ class SupportsSupernet(Protocol):
     def scales(self) -> Mapping[str, SearchScale]: ...
     def supergraph(self, config: NetworkConfig) -> SuperGraph: ...
     def selection(self, architecture: Architecture) -> Selection: ...
+    def architecture(self, selection: Selection) -> Architecture: ...
     def restrict(self, allowed: Selection) -> "SupernetSpace": ...
 
 

@@ -14,7 +14,9 @@ from nasengine.graph.computation_graph import Operation
 from nasengine.graph.cost import operation_macs, operation_parameters
 from nasengine.graph.shapes import KINDS
 
-KIND_NAMES = ("other", "input", *(kind for kind in KINDS if kind != "other"))
+_NEWER_KINDS = ("other", "resize")
+"""Not in the vocabulary of the weights that are shipped, which a longer one would make unreadable."""
+KIND_NAMES = ("other", "input", *(kind for kind in KINDS if kind not in _NEWER_KINDS))
 """Vocabulary of kinds; what is not in it counts as ``other``."""
 NUMBERS = (
     "log channels in", "log channels out", "log pixels in", "log pixels out", "kernel height", "kernel width",

@@ -5,10 +5,14 @@ of kernel 3 and expansion 3, 2 one of kernel 5 and expansion 6. Layers that keep
 times, once in the benchmark; the identity stays nothing however often.
 """
 
-from nasengine.gene_space import Genes, GeneSpace
+from dataclasses import replace
+from functools import lru_cache
+
+from nasengine.chain_space import LAYER, ChainSpace
 from nasengine.graph.builder import GraphBuilder
-from nasengine.graph.computation_graph import ComputationGraph
-from nasengine.protocols import NetworkConfig
+from nasengine.graph.computation_graph import ComputationGraph, Shape
+from nasengine.graph.supergraph import SuperGraph, SuperGraphBuilder
+from nasengine.protocols import NetworkConfig, SearchScale, TrainingRecipe
 from search_spaces.pieces import classifier, conv_norm
 
 STAGES = ((2, 2), (3, 4), (3, 8))
@@ -16,41 +20,84 @@ STAGES = ((2, 2), (3, 4), (3, 8))
 HEAD_FACTOR = 40
 BLOCKS = {"1": (3, 3), "2": (5, 6)}
 """Kernel and expansion of the inverted residuals."""
+CANDIDATES = {"identity": "0", "k3_e3": "1", "k5_e6": "2"}
+NUM_LAYERS = sum(count for count, _ in STAGES)
 
 
-def _graph(genes: Genes, config: NetworkConfig) -> ComputationGraph:
-    builder = GraphBuilder()
+def _skeleton(config: NetworkConfig) -> SuperGraph:
+    builder = SuperGraphBuilder()
     image = builder.input(config.image_shape)
     last = conv_norm(builder, image, "stem", config.channels, 3, activation="relu")
     layers = [(factor, 2 if index == 0 else 1) for count, factor in STAGES for index in range(count)]
-    for index, (gene, (factor, stride)) in enumerate(zip(genes, layers, strict=True)):
-        last = _layer(builder, last, gene, config.channels * factor, stride, f"layers/{index}")
-        for repeat in range(1, config.cells if stride == 1 else 1):  # only the first layer of a stage changes the shape
-            last = _layer(builder, last, gene, config.channels * factor, stride, f"layers/{index}/repeats/{repeat}")
+    for index, (factor, stride) in enumerate(layers):
+        last = _layer(builder, last, index, config.channels * factor, stride, config)
     last = conv_norm(builder, last, "head", HEAD_FACTOR * config.channels, 1, activation="relu")
     return builder.build(classifier(builder, last, config.num_classes))
 
 
-def _layer(builder: GraphBuilder, source: int, gene: str, channels: int, stride: int, name: str) -> int:
-    keeps_shape = stride == 1 and builder.shape(source)[0] == channels
+def _layer(builder: SuperGraphBuilder, last: int, index: int, channels: int, stride: int, config: NetworkConfig) -> int:
+    for repeat in range(config.cells if stride == 1 else 1):  # only the first layer of a stage changes the shape
+        name = f"layers/{index}" + (f"/repeats/{repeat}" if repeat else "")
+        shape = builder.shape(last)
+        bodies = {candidate: _candidate(gene, shape, channels, stride) for candidate, gene in CANDIDATES.items()}
+        last = builder.choose((LAYER, index), last, bodies, name)
+    return last
+
+
+@lru_cache(maxsize=256)
+def _candidate(gene: str, shape: Shape, channels: int, stride: int) -> ComputationGraph:
+    builder = GraphBuilder()
+    source = builder.input(shape)
+    keeps_shape = stride == 1 and shape[0] == channels
     if gene == "0":
-        return source if keeps_shape else conv_norm(builder, source, name, channels, 1, stride=stride)
+        if keeps_shape:
+            return builder.build(source)
+        return builder.build(conv_norm(builder, source, "shortcut", channels, 1, stride=stride))
     kernel, expansion = BLOCKS[gene]
-    width = builder.shape(source)[0] * expansion
-    wide = conv_norm(builder, source, f"{name}/expansion", width, 1, activation="relu")
-    spread = conv_norm(
-        builder, wide, f"{name}/depthwise", width, kernel, stride=stride, groups=width, activation="relu"
-    )
-    narrow = conv_norm(builder, spread, f"{name}/projection", channels, 1)
-    return builder.add("add", narrow, source, name=f"{name}/sum") if keeps_shape else narrow
+    width = shape[0] * expansion
+    wide = conv_norm(builder, source, "expansion", width, 1, activation="relu")
+    spread = conv_norm(builder, wide, "depthwise", width, kernel, stride=stride, groups=width, activation="relu")
+    narrow = conv_norm(builder, spread, "projection", channels, 1)
+    return builder.build(builder.add("add", narrow, source, name="sum") if keeps_shape else narrow)
 
 
-NASBENCH_MACRO = GeneSpace(
+_SUPERNET = TrainingRecipe(epochs=50, batch_size=64, learning_rate=0.025, final_learning_rate=0.001)
+_SCALES = {
+    "quick": SearchScale(
+        supernet_channels=4, supernet_cells=1,
+        supernet=replace(_SUPERNET, epochs=2), tuning_epochs=0,
+        final_channels=8, final_cells=1, final=TrainingRecipe(epochs=10, learning_rate=0.1, nesterov=True),
+        max_train_images=1024, max_test_images=1000, max_image_size=16, sampled_paths=10,
+        scoring_batches=3, halving_epochs=1,
+    ),
+    "standard": SearchScale(
+        supernet_channels=8, supernet_cells=1,
+        supernet=replace(_SUPERNET, epochs=20), tuning_epochs=2,
+        warmup_epochs=5, leaf_epochs=12, halving_epochs=20, scoring_batches=20,
+        final_channels=16, final_cells=1,
+        final=TrainingRecipe(epochs=40, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True),
+    ),
+    # The benchmark's networks and training (Su et al., 2021, section 4), with the schedule of splits of NAS-Bench-201.
+    "full": SearchScale(
+        supernet_channels=32, supernet_cells=1,
+        supernet=replace(_SUPERNET, epochs=100), tuning_epochs=5,
+        splits=2, warmup_epochs=15, epochs_between_splits=15, leaf_epochs=30, halving_epochs=12, scoring_batches=100,
+        selection_batch_size=64, sampled_paths=200,
+        final_channels=32, final_cells=1,
+        final=TrainingRecipe(
+            epochs=50, batch_size=256, learning_rate=0.1, weight_decay=5e-4, nesterov=True, gradient_clip=None
+        ),
+    ),
+}  # fmt: skip
+
+NASBENCH_MACRO = ChainSpace(
     name="nasbench_macro",
     title="NAS-Bench-Macro, 8 layers of 3 blocks",
     paper="Su et al., 2021, arXiv 2103.11922",
-    choices=(("0", "1", "2"),) * sum(count for count, _ in STAGES),
-    to_graph_of=_graph,
+    choices=(tuple(CANDIDATES.values()),) * NUM_LAYERS,
+    candidates=(CANDIDATES,) * NUM_LAYERS,
+    skeleton=_skeleton,
     defaults=NetworkConfig(channels=32, cells=1),
+    scales=_SCALES,
     separator="",
 )

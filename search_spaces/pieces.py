@@ -1,12 +1,14 @@
 """Pieces that several spaces put their networks together from."""
 
 from nasengine.graph.builder import GraphBuilder
+from nasengine.graph.supergraph import SuperGraphBuilder
 
 Pair = tuple[int, int]
+Builder = GraphBuilder | SuperGraphBuilder
 
 
 def conv_norm(
-    builder: GraphBuilder,
+    builder: Builder,
     source: int,
     name: str,
     channels: int,
@@ -37,7 +39,7 @@ def pool_norm(builder: GraphBuilder, source: int, name: str, kind: str) -> int:
     return builder.add("batch_norm", pool, name=f"{name}/norm")
 
 
-def classifier(builder: GraphBuilder, source: int, num_classes: int) -> int:
+def classifier(builder: Builder, source: int, num_classes: int) -> int:
     """Global average pooling and a linear layer."""
     pooled = builder.add("mean", source, name="head/pool", axes=(1, 2))
     return builder.add("linear", pooled, name="head/classifier", features=num_classes, bias=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from nasengine.architecture import Architecture, CellGenotype
+from nasengine.architecture import Architecture, CellEdge, CellGenotype
 from nasengine.cells.topology import CellTopology
 from nasengine.errors import GenotypeError
 from nasengine.graph.computation_graph import ComputationGraph
@@ -104,6 +104,10 @@ class CellSpace:
             for index, (source, target) in enumerate(topology.edges)
         }
 
+    def architecture(self, selection: Selection) -> Architecture:
+        """The architecture that keeps some candidates, at most one of each choice."""
+        return Architecture(self.name, genotype_of(self.topology, selection))
+
     def to_graph(self, architecture: Architecture, config: NetworkConfig) -> ComputationGraph:
         """Computation graph of an architecture; no weights are made."""
         return self.supergraph(config).resolve(self.selection(architecture))
@@ -120,6 +124,16 @@ class CellSpace:
                 f"space {self.name}: expected one of its architectures, got one of {architecture.space}"
             )
         return architecture.genotype
+
+
+def genotype_of(topology: CellTopology, selection: Selection) -> CellGenotype:
+    """The edges that a selection keeps, with the candidate of each."""
+    edges: dict[str, list[CellEdge]] = {kind: [] for kind in topology.kinds}
+    for (kind, index), picks in selection.items():
+        for pick in picks:
+            source, target = topology.edges[index]
+            edges[kind].append(CellEdge(target, source, topology.candidates[kind][index][pick]))
+    return CellGenotype.of(**edges)
 
 
 def _picks(candidates: tuple[str, ...], operation: str | None) -> tuple[int, ...]:

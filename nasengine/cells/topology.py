@@ -17,7 +17,8 @@ Candidates = tuple[tuple[str, ...], ...]
 class CellTopology:
     """Nodes, edges and candidate operations of the cells of a space.
 
-    Every intermediate node may read all earlier nodes; edges are numbered by target, then source.
+    An intermediate node may read all earlier nodes, or the ``reach`` last ones; edges are numbered by target, then
+    source. Layers one after the other are a cell of reach 1.
 
     Args:
         num_inputs: nodes that hold the outputs of earlier cells.
@@ -26,6 +27,7 @@ class CellTopology:
         inputs_per_node: edges that a genotype keeps into each intermediate node; None keeps all.
         search_only: candidates that take part in the search but in no genotype (``none`` in the DARTS spaces).
         allowed: candidates, by index, that genotypes may have: a part of the space; all of them by default.
+        reach: how many of the nodes before it a node may read; None for all.
     """
 
     num_inputs: int
@@ -34,6 +36,7 @@ class CellTopology:
     inputs_per_node: int | None = None
     search_only: frozenset[str] = frozenset()
     allowed: Selection | None = None
+    reach: int | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -48,7 +51,11 @@ class CellTopology:
     @property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """(source, target) of every edge, by edge index."""
-        return tuple((source, target) for target in self.targets for source in range(target))
+        return tuple((source, target) for target in self.targets for source in self.sources(target))
+
+    def sources(self, target: int) -> range:
+        """Nodes that a node may read."""
+        return range(0 if self.reach is None else max(0, target - self.reach), target)
 
     def edge_index(self, source: int, target: int) -> int:
         """Index of an edge."""
@@ -62,7 +69,8 @@ class CellTopology:
 
     def num_kept(self, target: int) -> int:
         """Edges that a genotype has into a node."""
-        return min(target, self.inputs_per_node or target)
+        available = len(self.sources(target))
+        return min(available, self.inputs_per_node or available)
 
     @property
     def size(self) -> int:
@@ -72,7 +80,7 @@ class CellTopology:
             for target in self.targets:
                 total *= sum(
                     math.prod(len(self.selectable(kind, self.edge_index(source, target))) for source in sources)
-                    for sources in combinations(range(target), self.num_kept(target))
+                    for sources in combinations(self.sources(target), self.num_kept(target))
                 )
         return total
 
@@ -84,7 +92,7 @@ class CellTopology:
         })  # fmt: skip
 
     def _sample_node(self, kind: str, target: int, rng: random.Random) -> list[CellEdge]:
-        sources = rng.sample(range(target), self.num_kept(target))
+        sources = rng.sample(self.sources(target), self.num_kept(target))
         return [self._draw(kind, source, target, rng) for source in sources]
 
     def _draw(self, kind: str, source: int, target: int, rng: random.Random, but: str | None = None) -> CellEdge:
@@ -102,7 +110,7 @@ class CellTopology:
                 if len(self.selectable(kind, self.edge_index(edge.source, edge.target))) > 1:
                     moves.append((kind, edge, None))
                 taken = {other.source for other in genotype.edges(kind) if other.target == edge.target}
-                moves.extend((kind, edge, source) for source in range(edge.target) if source not in taken)
+                moves.extend((kind, edge, source) for source in self.sources(edge.target) if source not in taken)
         operation_moves = [move for move in moves if move[2] is None]
         source_moves = [move for move in moves if move[2] is not None]
         pools = [pool for pool in (operation_moves, source_moves) if pool]
@@ -142,7 +150,7 @@ class CellTopology:
         for target in self.targets:
             nodes.append([
                 [CellEdge(target, source, name) for source, name in zip(sources, names, strict=True)]
-                for sources in combinations(range(target), self.num_kept(target))
+                for sources in combinations(self.sources(target), self.num_kept(target))
                 for names in product(*(self.selectable(kind, self.edge_index(s, target)) for s in sources))
             ])  # fmt: skip
         return [[edge for node in cell for edge in node] for cell in product(*nodes)]
@@ -164,7 +172,7 @@ class CellTopology:
 
     def _validate_edge(self, kind: str, edge: CellEdge, where: str) -> None:
         place = f"{where}, {kind} cell, edge {edge.source}->{edge.target}"
-        if edge.target not in self.targets or not 0 <= edge.source < edge.target:
+        if edge.target not in self.targets or edge.source not in self.sources(edge.target):
             raise GenotypeError(
                 f"{place}: expected an edge into node {self.targets.start} to {self.targets.stop - 1} "
                 f"from an earlier node"

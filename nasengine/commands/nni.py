@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasengine.commands.report import reported, write_report
 from nasengine.commands.ui import ended_by_signals
 from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_INTERRUPTED, Json, finish, print_table
 from nasengine.report.tables import search_table, trials_table
 
 if TYPE_CHECKING:
-    from nasengine.integrations.nni import View
+    from nasengine.integrations.nni.server import View
     from nasengine.pipeline import Search, SearchSettings
     from nasengine.pipeline.trial_results import TrialResult
     from nasengine.pipeline.trial_settings import TrialSettings
@@ -68,10 +69,11 @@ def nni(
 
     def work() -> dict[str, Any]:
         from nasengine.assembly import settings_of
-        from nasengine.integrations.nni.live import check_installed, check_port
+        from nasengine.integrations.nni.live import check_installed
+        from nasengine.integrations.nni.server import free_port
 
         check_installed()
-        check_port(port)
+        free_port(port)  # fails here, before anything is written
         if resume is None:
             chosen = {"strategy": strategy, "data": data, "budget": budget, "seed": seed, "target": target}
             wanted = {"count": trials, "concurrency": concurrency, "tuner": tuner, "stop_early": stop_early,
@@ -154,9 +156,10 @@ def _run(settings: "SearchSettings", folder: Path, port: int, *, is_new: bool, t
             summary = _try_all(settings, search, folder, port, progress)
             if train:
                 store = RunStore.open(folder)
-                summary = search.run(store)
-                draw_run(store.events, search.space, summary, folder / "report.png")
-                summary |= {"picture": str(folder / "report.png")}
+                with reported(store):
+                    summary = search.run(store)
+                    draw_run(store.events, search.space, summary, folder / "report.png")
+                    summary |= {"picture": str(folder / "report.png"), "page": write_report(folder)["page"]}
             return summary
     except KeyboardInterrupt:
         progress.stop()

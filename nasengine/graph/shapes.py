@@ -105,6 +105,13 @@ def _zero(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
     return settings.get("channels", channels), -(-height // step_y), -(-width // step_x)
 
 
+def _resize(shapes: tuple[Shape, ...], settings: Settings) -> Shape:
+    sizes = tuple(map(int, settings["sizes"]))
+    if len(shapes[0]) != 3 or len(sizes) != 2:
+        raise GraphError(f"resize: expected (channels, height, width) and two sizes, got {shapes[0]} and {sizes}")
+    return shapes[0][0], *sizes
+
+
 def _flatten(shapes: tuple[Shape, ...], _: Settings) -> Shape:
     return (math.prod(shapes[0]),)
 
@@ -168,12 +175,14 @@ KINDS: dict[str, ShapeRule] = {
     "transpose": _transpose,
     **dict.fromkeys(ACTIVATIONS, _same),
     "slice": _slice,
+    "resize": _resize,
     "other": _given,
 }
 """Shape rule of every primitive operation. ``input`` has none: its shape is given.
 
 ``scale`` and ``offset`` multiply by, or add, a learned or fixed value; ``mix`` is the weighted sum on a supernet edge;
 ``truncate`` keeps the first channels; ``zero`` has the shape ``sizes`` where that is given; ``slice`` keeps ``size``
-values along an axis, ``step`` apart. ``other`` is whatever a tracer met and did not know: its attribute ``operator``
-says what, its shape is given, and it has ``num_parameters`` learned values.
+values along an axis, ``step`` apart; ``resize`` brings images to ``sizes``, linear between pixels. ``other`` is
+whatever a tracer met and did not know: its attribute ``operator`` says what, its shape is given, and it has
+``num_parameters`` learned values.
 """

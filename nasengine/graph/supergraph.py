@@ -133,6 +133,8 @@ class _Resolution:
         return self._sum(results, f"{step.name}/mix", "mix", (("candidates", picks), ("choice", step.key)))
 
     def _splice(self, body: ComputationGraph, names: tuple[str, ...], source: int) -> int:
+        if len(body.operations) == 1:  # a candidate that does nothing has no node of its own
+            return source
         shift = len(self.operations) - 1
         self.operations.extend(body.operations[1:])
         self.names.extend(names)

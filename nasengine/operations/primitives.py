@@ -151,6 +151,12 @@ def _pad(operation: Operation) -> Callable[[Tensor], Tensor]:
     return lambda x: F.pad(x, (left, right, top, bottom))
 
 
+def _resize(operation: Operation) -> Callable[[Tensor], Tensor]:
+    """Pixels are squares whose centres are kept in proportion; nothing is averaged before."""
+    sizes = list(operation.output_shape[1:])
+    return lambda x: F.interpolate(x, size=sizes, mode="bilinear", align_corners=False)
+
+
 def _mean(operation: Operation) -> Callable[[Tensor], Tensor]:
     axes = [axis + 1 for axis in operation.attribute("axes")]
     keep = bool(operation.attribute("keepdim", False))
@@ -210,6 +216,7 @@ _PARAMETRIC: dict[str, Callable[[Operation], Callable[..., Tensor]]] = {
     "truncate": _truncate,
     "slice": _slice,
     "pad": _pad,
+    "resize": _resize,
     "mean": _mean,
     "concat": _axis_function,
     "softmax": _axis_function,

@@ -17,6 +17,7 @@ from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import ArchitectureSearch, MakeStrategy
 from nasengine.pipeline.device_summary import device_summary
+from nasengine.pipeline.environment import record_environment
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
@@ -151,6 +152,7 @@ class Search:
         self.store = store
         self._check_data()
         self._check_device()
+        record_environment(store, self.settings.device)
 
     def _check_data(self) -> None:
         """Record which images are used; a resumed run must see the same."""

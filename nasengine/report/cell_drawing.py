@@ -10,11 +10,13 @@ from nasengine.store.artifacts import write_file
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 COLOURS = {
-    "none": "#bbbbbb", "noise": "#bbbbbb", "skip_connect": "#7f7f7f", "max_pool_3x3": "#2ca02c",
-    "avg_pool_3x3": "#98df8a",
-    "sep_conv_3x3": "#1f77b4", "sep_conv_5x5": "#0b3c6f", "dil_conv_3x3": "#ff7f0e", "dil_conv_5x5": "#b3541e",
-    "nor_conv_1x1": "#9467bd", "nor_conv_3x3": "#d62728",
+    "none": "#bbbbbb", "noise": "#bbbbbb", "skip_connect": "#7f7f7f", "max_pool_3x3": "#009e73",
+    "avg_pool_3x3": "#56b4e9",
+    "sep_conv_3x3": "#0072b2", "sep_conv_5x5": "#0b3c6f", "dil_conv_3x3": "#e69f00", "dil_conv_5x5": "#b3541e",
+    "nor_conv_1x1": "#cc79a7", "nor_conv_3x3": "#d55e00",
 }  # fmt: skip
+"""Of arrows; after Okabe and Ito, so that colour-blind people can tell them apart. Every arrow has its name as well."""
+INK = "#222222"
 Point = tuple[float, float]
 STEP = 1.9
 ROWS = (0.0, 0.7, -0.75, 1.45, -1.5, 0.4, -0.4)
@@ -85,7 +87,10 @@ def _places(topology: CellTopology) -> dict[int, Point]:
     inputs = topology.num_inputs
     places = {node: (0.0, 1.3 - 2.6 * node / max(1, inputs - 1) if inputs > 1 else 0.0) for node in range(inputs)}
     for position, node in enumerate(topology.targets):
-        places[node] = (STEP * (position + 1), ROWS[(position + 1) % len(ROWS)] if inputs > 1 else ROWS[position])
+        places[node] = (
+            STEP * (position + 1),
+            ROWS[(position + 1) % len(ROWS)] if inputs > 1 else ROWS[position % len(ROWS)],
+        )
     return places
 
 
@@ -104,7 +109,7 @@ def _draw_arrow(axis: Any, ends: tuple[Point, Point], edge: CellEdge, labels: li
     places = [_on_arc(*ends, bend, share) for share in (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74)]
     place = next((spot for spot in places if all(_is_apart(spot, other) for other in labels)), places[0])
     axis.text(
-        *place, edge.operation, color=colour, fontsize=7.5, ha="center", va="center",
+        *place, edge.operation, color=INK, fontsize=7.5, ha="center", va="center",
         zorder=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
     )  # fmt: skip
     return place

@@ -23,7 +23,17 @@ def draw_family(summary: dict[str, Any], path: Path) -> None:
         summary: outcome of ``Family.run``.
         path: file to write; its ending gives the type.
     """
-    figure = new_figure((8.0, 5.0))
+    write_figure(family_figure(summary), path)
+
+
+def family_figure(summary: dict[str, Any], size: tuple[float, float] = (8.0, 5.0)) -> Any:
+    """The same as a figure.
+
+    Args:
+        summary: outcome of ``Family.run``.
+        size: in inches.
+    """
+    figure = new_figure(size)
     axis = figure.subplots()
     for width, line in zip(sorted({row["width"] for row in summary["members"]}), cycle(LINES), strict=False):
         rows = sorted((row for row in summary["members"] if row["width"] == width), key=lambda row: row["depth"])
@@ -52,4 +62,4 @@ def draw_family(summary: dict[str, Any], path: Path) -> None:
         f"{shared}{len(summary['members'])} x {settings['tuning_epochs']} epochs",
         fontsize=10,
     )
-    write_figure(figure, path)
+    return figure

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nasengine.cells import genotype_of
 from nasengine.protocols import SupernetSpace
 from nasengine.report.cell_drawing import draw_cell, new_figure, write_figure
 from nasengine.report.split_drawing import MAX_MATRICES, draw_leaves, draw_matrix, titles
@@ -23,7 +24,7 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
         path: file to write; its ending gives the type.
     """
     topology = space.topology
-    genotype: Any = space.parse(summary["winner"]["genotype"]).genotype
+    genotype = genotype_of(topology, space.selection(space.parse(summary["winner"]["genotype"])))
     splits = titles(summary.get("splits", []), topology.edges)
     if splits:
         figure = new_figure((15.0, 13.0))
@@ -41,7 +42,7 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
     if target is not None:
         draw_trade_offs(rest.pop(), target, summary["winner"]["genotype"])
     if prediction is not None:
-        _draw_prediction(rest.pop(), prediction, summary["winner"]["genotype"])
+        draw_prediction(rest.pop(), prediction, summary["winner"]["genotype"])
     _draw_losses(training, events)
     _draw_result(result, summary)
     _draw_decisions(selection, events, summary)
@@ -64,7 +65,7 @@ def _draw_splits(figure: Any, splits: list[tuple[str, dict[str, Any]]], summary:
         figure.text(0.01, 0.01, f"and {len(splits) - len(shown)} more splits, see summary.json", fontsize=7)
 
 
-def _selection_task(summary: dict[str, Any]) -> str:
+def selection_task(summary: dict[str, Any]) -> str:
     """The selection that the winner came from."""
     found = [row["leaf"] for row in summary.get("leaves", []) if row["genotype"] == summary["winner"]["genotype"]]
     return f"selection-leaf{found[0]}" if found else "selection"
@@ -91,13 +92,16 @@ def _draw_result(axis: Any, summary: dict[str, Any]) -> None:
     axis.set_title("test accuracy")
 
 
-def _draw_prediction(axis: Any, prediction: dict[str, Any], winner: str) -> None:
-    """Predicted before training, against measured on validation images; the winner is red."""
+def draw_prediction(axis: Any, prediction: dict[str, Any], winner: str) -> None:
+    """Predicted before training, against measured on validation images; the winner is a red star."""
     for row in prediction["finalists"]:
         if row["validation_accuracy"] is not None:
-            colour = "#d62728" if row["genotype"] == winner else "#555555"
+            colour, marker = ("#d62728", "*") if row["genotype"] == winner else ("#555555", "o")
             place = row["predicted_rank"], row["validation_accuracy"]
-            axis.errorbar(*place, xerr=row["std"], fmt="o", color=colour, ecolor="#cccccc", capsize=2)
+            size = 11 if marker == "*" else 6
+            axis.errorbar(
+                *place, xerr=row["std"], fmt=marker, color=colour, ecolor="#cccccc", capsize=2, markersize=size
+            )
     axis.set(xlim=(-0.02, 1.05), xlabel="predicted rank in the pool", ylabel="validation accuracy")
     axis.set_title(f"{prediction['num_dropped']} of {prediction['num_ranked']} dropped untrained", fontsize=9)
     axis.grid(alpha=0.3)
@@ -108,10 +112,20 @@ def _draw_decisions(axis: Any, events: Sequence[Event], summary: dict[str, Any])
     decisions = [
         decision
         for event in events
-        if event["event"] == "step" and event["task"] == _selection_task(summary)
+        if event["event"] == "step" and event["task"] == selection_task(summary)
         for decision in event["metrics"].get("decisions", [])
         if "edge" in decision
     ]
+    draw_edge_decisions(axis, decisions)
+
+
+def draw_edge_decisions(axis: Any, decisions: list[dict[str, Any]]) -> None:
+    """A line for each edge that was decided.
+
+    Args:
+        axis: to draw on.
+        decisions: on edges, as the journal has them; they are put in order.
+    """
     if not decisions:
         axis.axis("off")
         axis.text(0.5, 0.5, "selection compared no operations", ha="center", va="center")
@@ -121,10 +135,11 @@ def _draw_decisions(axis: Any, events: Sequence[Event], summary: dict[str, Any])
         least = min(decision["damage_without"].values(), default=0.0)
         for operation, damage in decision["damage_without"].items():
             kept = operation == decision["kept"]
-            axis.plot(damage - least, row, "o", color="#d62728" if kept else "#999999", markersize=5 if kept else 3)
+            style = {"marker": "D", "color": "#d62728"} if kept else {"marker": "o", "color": "#777777"}
+            axis.plot(damage - least, row, linestyle="", markersize=5 if kept else 3, **style)
     labels = [
         f"{decision['kind']} {decision['edge'][0]}-{decision['edge'][1]}  {decision['kept']}" for decision in decisions
     ]
     axis.set_yticks(range(len(labels)), labels, fontsize=7 if len(labels) > 12 else 9)
-    axis.set(xlabel="extra loss without the operation", title="selection (red: kept)")
+    axis.set(xlabel="extra loss without the operation", title="selection (red diamond: kept)")
     axis.axvline(0, color="#cccccc", lw=0.8)

@@ -18,7 +18,8 @@ def search_table(content: dict[str, Any]) -> Table:
         ("parameters", f"{winner['num_parameters']:,}"),
         ("ONNX file", onnx["path"]),
         ("largest deviation", f"{onnx['max_deviation']:.1e} from torch, same class for {onnx['top1_agreement']:.2%}"),
-        ("report", content["picture"]),
+        ("report", content["page"]),
+        ("picture", content["picture"]),
         ("time", f"{content['seconds']:.0f} s"),
     ]
     rows.extend(_target_rows(content.get("target")))

@@ -5,7 +5,7 @@ from typing import Any
 from nasengine.targets import METRICS
 
 UNITS = {"latency_ms": (1.0, "ms"), "macs": (1e6, "millions"), "model_bytes": (1e3, "KB")}
-GREY, BLUE, RED = "#bbbbbb", "#0072b2", "#d62728"
+GREY, BLUE, RED = "#808080", "#0072b2", "#d62728"
 
 
 def draw_trade_offs(axis: Any, target: dict[str, Any], winner: str) -> None:

@@ -1,9 +1,11 @@
 """Selection by the size of the architecture weights, as DARTS does it (Liu et al., 2019, section 2.4)."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from nasengine.architecture import Architecture, CellEdge, CellGenotype
+from nasengine.architecture import Architecture
 from nasengine.cells.topology import CellTopology
+from nasengine.graph.supergraph import ChoiceKey, Selection
 from nasengine.protocols import SupernetSpace, TaskState
 from nasengine.supernet.architecture_weights import ArchitectureWeights
 
@@ -27,8 +29,10 @@ class MagnitudeSelection:
         """Read the weights; the metrics list those of every edge."""
         topology = self.space.topology
         weights = {kind: rows.detach().cpu().tolist() for kind, rows in self.alphas.mean().items()}
-        genotype = CellGenotype.of(**{kind: _strongest(topology, kind, weights[kind]) for kind in topology.kinds})
-        self._chosen = self.space.format(Architecture(self.space.name, genotype))
+        kept: Selection = {
+            key: picks for kind in topology.kinds for key, picks in _strongest(topology, kind, weights[kind])
+        }
+        self._chosen = self.space.format(self.space.architecture(kept))
         return {"weights": weights}
 
     def architecture(self) -> Architecture:
@@ -45,18 +49,17 @@ class MagnitudeSelection:
         self._chosen = state.values["chosen"]
 
 
-def _strongest(topology: CellTopology, kind: str, rows: list[list[float]]) -> list[CellEdge]:
-    edges: list[CellEdge] = []
+def _strongest(topology: CellTopology, kind: str, rows: list[list[float]]) -> Iterator[tuple[ChoiceKey, tuple[int]]]:
+    """The candidate of each edge that is kept."""
     for target in topology.targets:
         ranked = []
-        for source in range(target):
+        for source in topology.sources(target):
             index = topology.edge_index(source, target)
             names = topology.candidates[kind][index]
             allowed = [
-                (rows[index][place], name) for place, name in enumerate(names) if name not in topology.search_only
+                (rows[index][place], place) for place, name in enumerate(names) if name not in topology.search_only
             ]
-            weight, operation = max(allowed, key=lambda pair: pair[0])
-            ranked.append((weight, CellEdge(target, source, operation)))
-        ranked.sort(key=lambda pair: -pair[0])  # stable: of equal weights the earlier source wins
-        edges.extend(edge for _, edge in ranked[: topology.num_kept(target)])
-    return edges
+            weight, pick = max(allowed, key=lambda pair: pair[0])
+            ranked.append((weight, index, pick))
+        ranked.sort(key=lambda entry: -entry[0])  # stable: of equal weights the earlier source wins
+        yield from (((kind, index), (pick,)) for _, index, pick in ranked[: topology.num_kept(target)])

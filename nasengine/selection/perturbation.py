@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nasengine.architecture import Architecture, CellEdge, CellGenotype
+from nasengine.architecture import Architecture
 from nasengine.data import ImageDataset, batches
 from nasengine.data.batches import Batch
 from nasengine.graph.supergraph import ChoiceKey
@@ -73,7 +73,9 @@ class PerturbationSelection:
         self.space, self.training, self.dataset = space, training, dataset
         self.tuning_epochs, self.batch_size, self.seed = tuning_epochs, batch_size, seed
         topology = space.topology
-        self._open_nodes = [target for target in topology.targets if topology.num_kept(target) < target]
+        self._open_nodes = [
+            target for target in topology.targets if topology.num_kept(target) < len(topology.sources(target))
+        ]
         events = [_Decision(number, False) for number in range(len(topology.edges))]
         events += [_Decision(number, True) for number in range(len(self._open_nodes))]
         self._schedule: list[_Decision | int] = []
@@ -106,13 +108,8 @@ class PerturbationSelection:
 
     def architecture(self) -> Architecture:
         """What was selected."""
-        topology = self.space.topology
-        edges: dict[str, list[CellEdge]] = {kind: [] for kind in topology.kinds}
-        for (kind, index), pick in self.decided.items():
-            if (kind, index) not in self.removed:
-                source, target = topology.edges[index]
-                edges[kind].append(CellEdge(target, source, topology.candidates[kind][index][pick]))
-        return Architecture(self.space.name, CellGenotype.of(**edges))
+        kept = {key: () if key in self.removed else (pick,) for key, pick in self.decided.items()}
+        return self.space.architecture(kept)
 
     # --- decisions --------------------------------------------------------------------------------------------------
 
@@ -139,7 +136,7 @@ class PerturbationSelection:
     def _decide_node(self, kind: str, number: int) -> dict[str, Any]:
         topology = self.space.topology
         target = self._order(kind, "nodes", self._open_nodes)[number]
-        remaining = [topology.edge_index(source, target) for source in range(target)]
+        remaining = [topology.edge_index(source, target) for source in topology.sources(target)]
         rounds = []
         while len(remaining) > topology.num_kept(target):
             found = self._compare(

@@ -104,6 +104,16 @@ class GraphWriter:
         after = (batch, channels, height + pads[0] + pads[1], width + pads[2] + pads[3])
         return self.add("pad", name, [value], replace(layout, shape=after), pads=pads)
 
+    def resize(self, name: str, value: Value, sizes: Sequence[int]) -> Value:
+        """Images of other sizes, linear between pixels."""
+        layout = value.layout.first()
+        if len(layout.shape) != 4 or len(sizes) != 2 or min(sizes) < 1:
+            raise NotExpressibleError(f"expected images to be resized, got {layout.shape} and {list(sizes)}")
+        if tuple(sizes) == layout.shape[2:]:
+            return Value(value.node, layout)
+        after = replace(layout, shape=(*layout.shape[:2], *sizes))
+        return self.add("resize", name, [value], after, sizes=tuple(sizes))
+
     def linear(self, name: str, value: Value, features: int, bias: bool) -> Value:
         """A linear layer on the last dimension."""
         value.layout.place(-1)

@@ -200,6 +200,12 @@ def _pad(trace: "_Trace", node: fx.Node, given: Arguments) -> Value:
     return trace.writer.pad(trace.label(node), _source(trace, given), (top, bottom, left, right))
 
 
+def _resize(trace: "_Trace", node: fx.Node, given: Arguments) -> Value:
+    if given.get("align_corners"):
+        raise NotExpressibleError("expected resizing without align_corners")
+    return trace.writer.resize(trace.label(node), _source(trace, given), _shape(node)[2:])
+
+
 def _softmax(trace: "_Trace", node: fx.Node, given: Arguments) -> Value:
     return trace.writer.softmax(trace.label(node), _source(trace, given), int(given["dim"]))
 
@@ -275,7 +281,8 @@ TRANSLATORS: dict[str, Translator] = {
     "transpose": _transpose, "permute": _transpose, "t": _transpose, "slice": _slice, "select": _select,
     "narrow": _narrow,
     "unbind": _unbind, "split": _split, "split_with_sizes": _split, "chunk": _split, "pad": _pad,
-    "constant_pad_nd": _pad, "softmax": _softmax, "_softmax": _softmax, "hardtanh": _hardtanh, "hardtanh_": _hardtanh,
+    "constant_pad_nd": _pad, "upsample_bilinear2d": _resize,
+    "softmax": _softmax, "_softmax": _softmax, "hardtanh": _hardtanh, "hardtanh_": _hardtanh,
     "gelu": _gelu, "leaky_relu": _leaky, "leaky_relu_": _leaky, "matmul": _matmul, "bmm": _matmul, "mm": _matmul,
     "scaled_dot_product_attention": _attention, "zeros_like": _zero, "new_zeros": _zero, "expand": _expand,
     **{f"{kind}{end}": _arithmetic(kind) for kind in ("add", "sub", "mul", "div") for end in ("", "_")},

@@ -256,6 +256,22 @@ def _pad(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Valu
     return reader.writer.pad(reader.label(node), source, (pads[2], pads[6], pads[3], pads[7]))
 
 
+def _resize(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Value:
+    """Linear, by the centres of pixels, to stated sizes; factors are stored as weights are, and not read."""
+    source, rank = reader.source(node, 0), len(reader.source(node, 0).shape)
+    place = settings.get("coordinate_transformation_mode", b"half_pixel")
+    is_plain = not settings.get("antialias") and settings.get("keep_aspect_ratio_policy", b"stretch") == b"stretch"
+    if settings.get("mode") != b"linear" or place not in (b"half_pixel", b"pytorch_half_pixel") or not is_plain:
+        raise NotExpressibleError(f"expected plain linear resizing by the centres of pixels, got {settings}")
+    axes = [source.layout.counted(int(axis)) for axis in settings.get("axes", range(rank))]
+    after = list(source.shape)
+    for axis, size in zip(axes, reader.numbers(node, 3), strict=True):
+        after[axis] = int(size)
+    if tuple(after[:2]) != source.shape[:2]:
+        raise NotExpressibleError(f"expected rows and columns to be resized, got {source.shape} to {after}")
+    return reader.writer.resize(reader.label(node), source, after[2:])
+
+
 def _clip(reader: "OnnxReader", node: onnx.NodeProto, settings: Settings) -> Value:
     low, high = (
         settings.get(name, reader.numbers(node, slot)[0] if reader.has(node, slot) else None)
@@ -313,8 +329,9 @@ TRANSLATORS: dict[str, Translator] = {
     "Mul": _arithmetic("mul"), "Div": _arithmetic("div"), "Sum": _sum, "Concat": _concat, "Flatten": _flatten,
     "Reshape": _reshape, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Transpose": _transpose, "Slice": _slice,
     "Split": _split, "Gather": _gather, "Expand": _expand, "Shape": _shape, "Pad": _pad, "Clip": _clip,
-    "Softmax": _softmax, "LeakyRelu": _leaky, "Gelu": _gelu, "Relu": _simple("relu"), "Sigmoid": _simple("sigmoid"),
-    "Tanh": _simple("tanh"), "HardSigmoid": _simple("hard_sigmoid"), "HardSwish": _simple("hard_swish"),
-    "Attention": _attention, "Swish": _simple("silu"), "Identity": _alias, "Dropout": _alias, "Cast": _alias,
+    "Resize": _resize, "Softmax": _softmax, "LeakyRelu": _leaky, "Gelu": _gelu, "Relu": _simple("relu"),
+    "Sigmoid": _simple("sigmoid"), "Tanh": _simple("tanh"), "HardSigmoid": _simple("hard_sigmoid"),
+    "HardSwish": _simple("hard_swish"), "Attention": _attention, "Swish": _simple("silu"), "Identity": _alias,
+    "Dropout": _alias, "Cast": _alias,
 }  # fmt: skip
 """Reads a node, adds what it computes, and returns the value or, for several outputs, the list of values."""

@@ -29,7 +29,7 @@ SMALL = GeneSpace(
     title="the first five layers of NAS-Bench-Macro",
     paper="none",
     choices=(("0", "1", "2"),) * 5,
-    to_graph_of=lambda genes, config: NASBENCH_MACRO.to_graph_of((*genes, *"000"), config),
+    to_graph_of=lambda genes, config: NASBENCH_MACRO.to_graph(NASBENCH_MACRO.parse("".join(genes) + "000"), config),
     defaults=NASBENCH_MACRO.defaults,
     separator="",
 )

@@ -40,7 +40,7 @@ def finished(tmp_path_factory) -> Path:
 
 def test_run_folder_holds_what_a_user_looks_for(finished):
     names = {path.name for path in finished.iterdir()}
-    assert {"journal.jsonl", "summary.json", "winner.onnx", "report.png", "artifacts"} <= names
+    assert {"journal.jsonl", "summary.json", "winner.onnx", "report.png", "report.html", "artifacts"} <= names
     summary = json.loads((finished / "summary.json").read_text())
     assert {"run", "space", "seconds", "winner", "random_baseline", "onnx"} <= set(summary)
     assert set(summary["winner"]) >= {

@@ -25,7 +25,7 @@ SETTINGS = {
     "mean": {"axes": (1, 2)}, "offset": {"learned": True, "parameter_shape": (3, 1, 1), "initial_deviation": 0.1},
     "zero": {"stride": (1, 1)}, "crop": {"offset": (1, 1)}, "truncate": {"channels": 2}, "pad": {"pads": (0, 1, 0, 1)},
     "reshape": {"shape": (8, 24)}, "transpose": {"axes": (2, 0, 1)}, "softmax": {"axis": 0},
-    "slice": {"axis": 1, "start": 0, "size": 4, "step": 2}, "concat": {"axis": 0},
+    "resize": {"sizes": (4, 5)}, "slice": {"axis": 1, "start": 0, "size": 4, "step": 2}, "concat": {"axis": 0},
 }  # fmt: skip
 PAIRS = ("add", "sub", "mul", "div", "matmul", "concat")
 

@@ -20,7 +20,7 @@ NAMES = {
     "conv": "Conv", "relu": "Relu", "relu6": "Clip", "add": "Add", "batch_norm": "BatchNormalization", "mul": "Mul",
     "max_pool": "MaxPool", "avg_pool": "AveragePool", "concat": "Concat", "linear": "Gemm", "mean": "ReduceMean",
     "zero": "ConstantOfShape", "reorder_input": "ReorderInput", "reorder_output": "ReorderOutput",
-    "truncate": "Slice", "crop": "Slice",
+    "truncate": "Slice", "crop": "Slice", "resize": "Resize", "hard_sigmoid": "HardSigmoid",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ TINY = GeneSpace(
     title="the first three layers of NAS-Bench-Macro",
     paper="none",
     choices=(("0", "1", "2"),) * 3,
-    to_graph_of=lambda genes, config: NASBENCH_MACRO.to_graph_of((*genes, *"00000"), config),
+    to_graph_of=lambda genes, config: NASBENCH_MACRO.to_graph(NASBENCH_MACRO.parse("".join(genes) + "00000"), config),
     defaults=NASBENCH_MACRO.defaults,
     separator="",
 )

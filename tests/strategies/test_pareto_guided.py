@@ -26,7 +26,7 @@ SMALL = GeneSpace(
     title="the first six layers of NAS-Bench-Macro",
     paper="none",
     choices=(("0", "1", "2"),) * 6,
-    to_graph_of=lambda genes, config: NASBENCH_MACRO.to_graph_of((*genes, *"00"), config),
+    to_graph_of=lambda genes, config: NASBENCH_MACRO.to_graph(NASBENCH_MACRO.parse("".join(genes) + "00"), config),
     defaults=NASBENCH_MACRO.defaults,
     separator="",
 )

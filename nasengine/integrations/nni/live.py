@@ -26,15 +26,15 @@ from typing import Any
 from nasengine.errors import DependencyError, ViewError
 from nasengine.integrations.nni.experiment_database import PLATFORM, ExperimentDatabase
 from nasengine.integrations.nni.recorded_run import RecordedRun
-from nasengine.integrations.nni.view import (
+from nasengine.integrations.nni.server import (
     API,
     START_SECONDS,
     View,
-    _ask,
-    _free_port,
-    _is_ready,
-    _last_lines,
-    _server_folder,
+    ask,
+    free_port,
+    is_ready,
+    last_lines,
+    server_folder,
 )
 from nasengine.pipeline.trial_results import LOGS, TrialResult, results_in
 from nasengine.pipeline.trial_settings import TrialSettings
@@ -57,18 +57,9 @@ def check_installed() -> None:
     Raises:
         DependencyError: NNI 3.0 is not installed, or the system is one where its trials cannot be ended together.
     """
-    _server_folder()
+    server_folder()
     if sys.platform == "win32":
         raise DependencyError("nasengine nni: expected Linux or macOS, where process groups end together, got Windows")
-
-
-def check_port(port: int) -> None:
-    """See that a port is free, before anything is written.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    _free_port(port)
 
 
 class Experiment:
@@ -84,7 +75,7 @@ class Experiment:
     def __init__(self, recorded: RecordedRun, trials: TrialSettings, home: Path, port: int) -> None:
         self.recorded, self.trials, self.home = recorded, trials, home
         self.run_folder = recorded.folder.resolve()
-        self.port = _free_port(port)
+        self.port = free_port(port)
         self._journal = Journal(self.run_folder / JOURNAL_NAME)
         self._size, self._known = -1, 0
 
@@ -137,7 +128,7 @@ class Experiment:
         database.write(recording)
         database.close()
         secret, log = secrets.token_hex(32), self.home / "server.log"
-        node = _server_folder() / "node"
+        node = server_folder() / "node"
         command = [
             str(node), "--require", str(PRELOAD), "main.js", "--action", "resume", "--mode", PLATFORM, "--log-level",
             "info", "--python-interpreter", sys.executable, "--experiment-id", database.id,
@@ -145,7 +136,7 @@ class Experiment:
         ]  # fmt: skip
         with open(log, "wb") as output:
             process = subprocess.Popen(
-                command, cwd=_server_folder(), env=environment(self.home, secret), stdin=subprocess.PIPE,
+                command, cwd=server_folder(), env=environment(self.home, secret), stdin=subprocess.PIPE,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self._dispatcher_log = database.experiments / database.id / "log" / "dispatcher.log"
@@ -218,12 +209,12 @@ def last_error(log: Path) -> str:
 
 def _begin(view: View, secret: str) -> None:
     last = time.monotonic() + START_SECONDS
-    while not _is_ready(view.port):
+    while not is_ready(view.port):
         view.check()
         if time.monotonic() > last:
-            raise ViewError(f"NNI's server: expected an answer within {START_SECONDS:.0f} s: {_last_lines(view.log)}")
+            raise ViewError(f"NNI's server: expected an answer within {START_SECONDS:.0f} s: {last_lines(view.log)}")
         time.sleep(LOOK_SECONDS / 3)
-    status, content = _ask(view.port, "POST", f"{API}/experiment", {"X-NasEngine-Secret": secret})
+    status, content = ask(view.port, "POST", f"{API}/experiment", {"X-NasEngine-Secret": secret})
     if status != http.client.OK:
         raise ViewError(f"NNI's server: expected it to start the experiment, got status {status}: {content[:200]!r}")
 
@@ -231,7 +222,7 @@ def _begin(view: View, secret: str) -> None:
 def _status(view: View) -> dict[str, Any]:
     """What the server says of itself; nothing while it is too busy to say."""
     try:
-        status, content = _ask(view.port, "GET", f"{API}/check-status", {})
+        status, content = ask(view.port, "GET", f"{API}/check-status", {})
         return dict(json.loads(content)) if status == http.client.OK else {}
     except (OSError, http.client.HTTPException, ValueError, ViewError):
         return {}

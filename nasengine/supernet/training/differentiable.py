@@ -117,7 +117,7 @@ class DifferentiableTraining:
         self.weights_optimizer = make_sgd(self.supernet.parameters(), self.recipe)
 
     def run_step(self, step: int) -> dict[str, Any]:
-        """One epoch; returns its mean loss."""
+        """One epoch; returns its mean loss and, where they learn, the architecture weights after it."""
         rate, key = cosine(self.recipe, step), (self.name, step)
         progress = step / max(1, self.recipe.epochs - 1)
         generator = seeded_generator(self.seed, *key, "mixtures")
@@ -125,7 +125,11 @@ class DifferentiableTraining:
         def mixture(detach: bool) -> Mixture:
             return self.alphas.mixture(detach=detach, weights=self.alphas.sample(progress, generator))
 
-        return {"loss": self.epoch(mixture, rate, key, progress), "learning_rate": rate}
+        metrics: dict[str, Any] = {"loss": self.epoch(mixture, rate, key, progress), "learning_rate": rate}
+        if self.architecture.order:
+            rows = {kind: rows.detach().cpu().tolist() for kind, rows in self.alphas.mean().items()}
+            metrics["weights"] = {kind: [[round(x, 6) for x in row] for row in edges] for kind, edges in rows.items()}
+        return metrics
 
     def epoch(self, mixture: MixtureOf, rate: float, key: tuple[Any, ...], progress: float = 1.0) -> float:
         """One pass over the training half at one learning rate, under any mixture.

@@ -30,6 +30,14 @@ def test_training_lowers_the_loss_and_moves_what_it_should(supernet, alphas, dat
     assert moved == (order > 0)
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_steps_tell_the_architecture_weights_where_they_learn(supernet, alphas, dataset, order):
+    metrics = make(supernet, alphas, dataset, order).run_step(0)
+    assert ("weights" in metrics) == (order > 0)
+    for kind, rows in metrics.get("weights", {}).items():
+        torch.testing.assert_close(torch.tensor(rows), alphas.mean()[kind], rtol=0, atol=1e-6)
+
+
 def test_first_order_step_is_adam_on_the_validation_gradient(supernet, alphas, dataset):
     """The first step of Adam moves every value by the learning rate against the sign of its gradient."""
     training = make(supernet, alphas, dataset)

@@ -1,0 +1,117 @@
+"""ProxylessNAS and once-for-all: the search spaces, and spaces with other layouts.
+
+``proxylessnas`` (Cai et al., 2019, arXiv 1812.00332): 21 places, each but the first of a stage may be skipped.
+``mobilenet`` (Cai et al., 2020, arXiv 1908.09791, "once-for-all"): the first two to four blocks of five stages of
+MobileNetV3 (Howard et al., 2019, arXiv 1905.02244), and the resolution. Once-for-all draws it from 128, 132, ..., 224;
+here it is 128, 160, 192 or 224, which stay four different sizes where images have 8 pixels a side; a layout may state
+others.
+
+``config.channels`` is the width of the stem; all others scale with it. ``config.cells`` has no meaning here: depth is
+the genotype's, up to the layout's. Where images are small, the first strides become 1 (``layout.fitted``).
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from nasengine.architecture import Architecture
+from nasengine.protocols import NetworkConfig
+from search_spaces.mobilenet.costs import NetworkCost, cost_table, largest_genotype, smallest_genotype
+from search_spaces.mobilenet.genotype_json import format_json
+from search_spaces.mobilenet.layout import MobileLayout, Stage, stage_list
+from search_spaces.mobilenet.network import mobile_graph
+from search_spaces.mobilenet.rules import MobileRules
+from search_spaces.structured_space import GenotypeRules, StructuredSpace
+
+IMAGENET = (3, 224, 224)
+
+
+@dataclass(frozen=True)
+class MobileSpace(StructuredSpace):
+    """Implements the SearchSpace protocol.
+
+    Args:
+        layout: stages and choices.
+    """
+
+    layout: MobileLayout
+
+    def with_layout(self, layout: MobileLayout) -> "MobileSpace":
+        """The space with other stages or choices, such as fewer blocks or fixed strides, under the same name.
+
+        >>> small = MOBILENET.with_layout(replace(MOBILENET.layout, stages=MOBILENET.layout.stages[:2], min_blocks=1))
+        >>> MOBILENET.size > small.size
+        True
+        """
+        rules = MobileRules(layout, self.name)
+        return replace(
+            self, layout=layout, size=rules.size, rules=_rules(rules), to_graph_of=partial(mobile_graph, layout)
+        )
+
+    def cost(self, architecture: Architecture, config: NetworkConfig) -> NetworkCost:
+        """Multiply-accumulates and parameters, equal to those of the graph, in microseconds."""
+        return cost_table(self.layout, config).of(self._genotype(architecture))
+
+    def smallest(self) -> Architecture:
+        """The architecture with the fewest multiply-accumulates and parameters, of any size of network."""
+        return Architecture(self.name, smallest_genotype(self.layout))
+
+    def largest(self) -> Architecture:
+        """The architecture with the most multiply-accumulates and parameters."""
+        return Architecture(self.name, largest_genotype(self.layout))
+
+    def cost_range(self, config: NetworkConfig) -> tuple[NetworkCost, NetworkCost]:
+        """Costs of the smallest and of the largest architecture: no limit beyond them makes sense.
+
+        >>> [found.macs // 10**6 for found in MOBILENET.cost_range(MOBILENET.defaults)]
+        [41, 566]
+        """
+        return self.cost(self.smallest(), config), self.cost(self.largest(), config)
+
+    def to_json(self, architecture: Architecture) -> str:
+        """JSON of an architecture, which ``parse`` reads as well."""
+        return format_json(self._genotype(architecture))
+
+
+def _rules(rules: MobileRules) -> GenotypeRules:
+    return GenotypeRules(rules.sample, rules.mutate, rules.cross, rules.fault, rules.parse, rules.format)
+
+
+def _space(layout: MobileLayout, **texts: Any) -> MobileSpace:
+    rules = MobileRules(layout, texts["name"])
+    defaults = NetworkConfig(1000, IMAGENET, layout.stem_channels, cells=1)
+    graph_of = partial(mobile_graph, layout)
+    return MobileSpace(
+        size=rules.size, rules=_rules(rules), to_graph_of=graph_of, defaults=defaults, layout=layout, **texts
+    )
+
+
+PROXYLESSNAS = _space(
+    MobileLayout(stage_list((24, 40, 80, 96, 192, 320), (4, 4, 4, 4, 4, 1), (2, 2, 2, 1, 2, 1))),
+    name="proxylessnas",
+    title="ProxylessNAS, 21 inverted residuals",
+    paper="Cai et al., 2019, arXiv 1812.00332",
+)
+
+MOBILENET = _space(
+    MobileLayout(
+        (
+            Stage(24, stride=2, activation="relu"),
+            Stage(40, stride=2, activation="relu", squeezes=True),
+            Stage(80, stride=2, activation="hard_swish"),
+            Stage(112, activation="hard_swish", squeezes=True),
+            Stage(160, stride=2, activation="hard_swish", squeezes=True),
+        ),
+        expansions=(3, 4, 6),
+        min_blocks=2,
+        resolutions=(128, 160, 192, 224),
+        stem_channels=16,
+        stem_activation="hard_swish",
+        head_channels=960,
+        feature_channels=1280,
+        activation="hard_swish",
+    ),
+    name="mobilenet",
+    title="Once-for-all, MobileNetV3 of elastic depth, kernels, widths and resolution",
+    paper="Cai et al., 2020, arXiv 1908.09791",
+)
