@@ -1,5 +1,6 @@
 """``nasengine nni``: a search by trials that NNI schedules and shows, live."""
 
+import inspect
 import sys
 import tempfile
 from datetime import datetime
@@ -26,7 +27,6 @@ ALLOWED_WITH_RESUME = ("resume", "port", "train", "as_json")
 
 
 def nni(
-    context: typer.Context,
     space: Annotated[str, typer.Option(help="Search space of cells; see 'nasengine spaces'.")] = "darts",
     strategy: Annotated[str, typer.Option(help="Proposes architectures.")] = "predictor_guided",
     tuner: Annotated[
@@ -66,6 +66,7 @@ def nni(
 
     To look from elsewhere: ssh -L 8080:127.0.0.1:8080 MACHINE, then open http://127.0.0.1:8080 there.
     """
+    given = dict(locals())
 
     def work() -> dict[str, Any]:
         from nasengine.assembly import settings_of
@@ -80,7 +81,7 @@ def nni(
                       "max_seconds": max_seconds, "table": table, "column": column, "epochs": epochs}  # fmt: skip
             settings = _new_settings({"space": space, "device": device, **chosen}, wanted)
             return _run(settings, out or _new_folder(settings), port, is_new=True, train=train)
-        _refuse_others(context)
+        _refuse_others(given)
         settings = settings_of(resume)
         if settings.trials is None:
             raise ConfigError(f"run folder {resume}: expected a run of 'nasengine nni', got one of another command")
@@ -204,14 +205,14 @@ def _announce(view: "View") -> None:
     sys.stderr.flush()
 
 
-def _refuse_others(context: typer.Context) -> None:
+def _refuse_others(given: dict[str, Any]) -> None:
     """A resumed run has its settings already; others beside --resume would be ignored without a word."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in ALLOWED_WITH_RESUME)
-    if others:
+    usual = {name: parameter.default for name, parameter in inspect.signature(nni).parameters.items()}
+    changed = [name for name, value in given.items() if value != usual[name] and name not in ALLOWED_WITH_RESUME]
+    if changed:
+        others = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in changed))
         raise ConfigError(
-            f"--resume: expected no other settings, since the run has its own, got {', '.join(others)}; "
+            f"--resume: expected no other settings, since the run has its own, got {others}; "
             "leave them out, or start a new run with --out"
         )
 

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 from nasengine import registry
-from nasengine.errors import ConfigError
+from nasengine.errors import ConfigError, NasEngineError
 from nasengine.integrations.nni.own_tuners import OwnTuner
 from nasengine.integrations.nni.proposals import Proposals
 from nasengine.pipeline.settings import SearchSettings
@@ -21,12 +21,15 @@ def opened_proposals(run: Path) -> Proposals:
         ConfigError: a run without trials, or a part that is missing.
     """
     store = RunStore.open(run)
-    settings = SearchSettings.read(store.settings, f"run folder {run}, settings")
-    if settings.trials is None:
+    try:
+        settings = SearchSettings.read(store.settings, f"run folder {run}, settings")
+        if settings.trials is None:
+            raise ConfigError(f"run folder {run}: expected a run of 'nasengine nni', got one of another command")
+        space = registry.load("search space", settings.space)
+        return Proposals(store, space, strategy_of(space, settings), settings.trials.count)
+    except NasEngineError:
         store.close()
-        raise ConfigError(f"run folder {run}: expected a run of 'nasengine nni', got one of another command")
-    space = registry.load("search space", settings.space)
-    return Proposals(store, space, strategy_of(space, settings), settings.trials.count)
+        raise
 
 
 def strategy_of(space: SupernetSpace, settings: SearchSettings) -> Strategy:

@@ -127,11 +127,8 @@ class Trial:
 
         graph = self.space.to_graph(self.architecture, self.config)
         found = cost(graph)
-        costs: dict[str, float] = {
-            "macs": found.macs,
-            "params": found.num_parameters,
-            "peak_bytes": found.peak_activation_bytes,
-        }
+        counts = {"macs": found.macs, "params": found.num_parameters, "peak_bytes": found.peak_activation_bytes}
+        costs = {name: float(value) for name, value in counts.items()}
         device = load_device(self.settings)
         if device is None:
             return costs
