@@ -85,7 +85,7 @@ function withPairs(service) {
     this.v3.onTrialEnd = (callback) =>
       onTrialEnd(async (id, time, code) => {
         const wasStopped = this.trialJobs[id] !== undefined && this.trialJobs[id].isEarlyStopped;
-        await callback(id, time, wasStopped ? null : code === null ? 1 : code);
+        await callback(id, time, wasStopped && code !== 0 ? null : code === null ? 1 : code);
       });
     await start.call(this);
   };

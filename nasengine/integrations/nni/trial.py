@@ -61,16 +61,23 @@ class Trial:
         self._lock, self._began = threading.Lock(), time.monotonic()
         self._measured = Measured(genotype=self.genotype)
 
-    def run(self) -> dict[str, float]:
-        """Its result: from the file where it is known, otherwise from a table or from training."""
+    def run(self, settle: Callable[[], None] = lambda: None) -> dict[str, float]:
+        """Its result: from the file where it is known, otherwise from a table or from training.
+
+        Args:
+            settle: called when the result is there, before it is written.
+        """
         known = self.file.read()
         if known is not None and known.final is not None:
             for values in known.epochs:
                 self.report(values)
+            settle()
             return known.final
         self._write()
         accuracy = self._train() if self.trials.table is None else self._look_up(self.trials.table)
-        self._write(final={"default": accuracy, **self._costs()})
+        final = {"default": accuracy, **self._costs()}
+        settle()
+        self._write(final=final)
         assert self._measured.final is not None
         return self._measured.final
 
@@ -150,13 +157,18 @@ def main(run: Path) -> int:
     limit = trial.trials.max_seconds
     end_with_parent(lambda: trial.fail(f"timed out after {limit:g} s"), limit)
     try:
-        result = trial.run()
+        # What is measured is reported: from there on, it is too late to stop the trial early.
+        result = trial.run(settle=_ignore_interruption)
         channel.final(result)
     except NasEngineError as fault:
         sys.stderr.write(f"{fault}\n")
         trial.fail(str(fault))
         return 1
     return 0
+
+
+def _ignore_interruption() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ def test_trials_that_take_too_long_or_find_nothing_have_failed(tmp_path):
     assert "ended after 2 s" in (tmp_path / "slow" / "run" / late.log).read_text()
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Ends an experiment from one of its callbacks."""
 
 
@@ -182,7 +182,8 @@ def test_others_cannot_reach_the_port_or_change_anything(tmp_path):
                 trial.connect((address, view.port))
         wrong = {"X-NasEngine-Secret": "0" * 64}
         for method, path in [
-            ("GET", "/env/local-env/trial-0"), ("PUT", "/env/local-env/trial-0"), ("GET", f"{API}/trial-file/trial-0/x"),
+            ("GET", "/env/local-env/trial-0"), ("PUT", "/env/local-env/trial-0"),
+            ("GET", f"{API}/trial-file/trial-0/x"),
             ("POST", f"{API}/trial-jobs"), ("DELETE", f"{API}/experiment"), ("DELETE", f"{API}/trial-jobs/trial-0"),
             ("PUT", f"{API}/experiment?update_type=TRIAL_CONCURRENCY"), ("GET", "/tuner?secret=" + "0" * 64),
         ]:  # fmt: skip
@@ -195,9 +196,9 @@ def test_others_cannot_reach_the_port_or_change_anything(tmp_path):
             connection.sendall(handshake.encode())
             assert connection.recv(100) == b""
         assert ask(view.port, "GET", "/oview", {})[0] == 200
-        raise Stop
+        raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         experiment.run(look, lambda index, result: None)
     assert nothing_listens(experiment.port)
 

@@ -174,8 +174,8 @@ def test_a_run_of_trials_ends_as_a_search_does(tmp_path):
     """The best trial and a random architecture are trained, tested and exported; other commands take the folder."""
     run = tmp_path / "runs" / "run"
     command = Command(
-        tmp_path, "--space", "nasbench201", "--tuner", "TPE", "--trials", "3", "--budget", "quick", "--concurrency", "2",
-        "--target", "raspi4", "--out", str(run),
+        tmp_path, "--space", "nasbench201", "--tuner", "TPE", "--trials", "3", "--budget", "quick",
+        "--concurrency", "2", "--target", "raspi4", "--out", str(run),
     )  # fmt: skip
     children = psutil.Process(command.process.pid).children(recursive=True)
     code, output, errors = command.end()
