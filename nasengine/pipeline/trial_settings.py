@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_TRIALS, MAX_CONCURRENCY = 10_000, 64
-OWN_TUNERS = ("TPE", "Evolution", "Random")
 
 
 class TrialSettings(BaseModel):
