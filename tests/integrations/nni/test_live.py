@@ -94,9 +94,9 @@ def test_all_trials_end_and_the_killed_ones_have_failed(crowded):
 
 def test_parameters_in_the_database_are_those_of_the_trial(crowded):
     folder, results = crowded
-    waiting = rows_of(folder / "home", "select trialJobId, data, sequenceId from TrialJobEvent where event = 'WAITING'")
-    assert len(waiting) == 24
-    for name, data, sequence in waiting:
+    rows = rows_of(folder / "home", "select trialJobId, data, sequenceId from TrialJobEvent where data is not null")
+    assert len(rows) == 24
+    for name, data, sequence in rows:
         content = json.loads(data)
         result = results[content["parameter_id"]]
         assert (name, sequence) == (f"trial-{result.number}", result.number)
