@@ -15,6 +15,7 @@ from export.commands import export
 from export.profile_command import profile
 from export.target_commands import app as target
 from nasengine.commands.amounts import amount
+from nasengine.commands.data_parallel import OwnProcess, in_every_process, resume_command
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
 from nasengine.commands.nni import nni
 from nasengine.commands.report import report, reported, write_report
@@ -46,9 +47,9 @@ app.add_typer(target, name="target")
 app.command()(score)
 app.command()(init)
 app.command()(export)
+app.command()(report)
 app.command()(ui)
 app.command()(nni)
-app.command()(report)
 
 RUNS_FOLDER = Path("runs")
 
@@ -69,7 +70,7 @@ def search(
     training: Annotated[
         str,
         typer.Option(
-            help="Supernet training: darts, darts-second-order, fixed, snas, beta-darts, drnas or single-path."
+            help="Supernet training: fixed, darts, darts-second-order, snas, beta-darts, drnas, proxyless, single-path."
         ),
     ] = "fixed",
     selection: Annotated[
@@ -128,19 +129,19 @@ def search(
 ) -> None:
     """Search an architecture for your images, train it, test it and export it to ONNX."""
 
-    def work() -> dict[str, Any]:
+    def work(own: OwnProcess) -> dict[str, Any]:
         from nasengine.assembly import absolute, assemble, device_of, settings_of
         from nasengine.distribution import make_workers, threads_for
         from nasengine.pipeline import SearchSettings
         from nasengine.report.progress import make_progress
-        from nasengine.store import RunStore
 
         progress = make_progress()
         if resume is not None:
             _refuse_others(context)
             settings = settings_of(resume)
+            own.join(settings.device, workers, expected=settings.processes)
             run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
-            store = RunStore.open(resume)
+            store = own.open(resume)
         else:
             chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
             content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
@@ -151,10 +152,11 @@ def search(
             content |= {name: amount(text, f"--{name.replace('_', '-')}") for name, text in amounts.items()}
             content |= {"depths": numbers(depths, "--depths"), "sizes": names(sizes)}
             content |= {"device": device_of(device), "threads": threads_for(workers)}
+            content |= {"processes": own.join(content["device"], workers)}
             settings = SearchSettings.read(content, "nasengine search")
             run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
             folder = out or _new_folder(settings)
-            store = RunStore.create(folder, settings.model_dump(mode="json"))
+            store = own.create(folder, settings.model_dump(mode="json"))
         return _run(run, store, progress)
 
     def show(content: dict[str, Any]) -> None:
@@ -162,7 +164,7 @@ def search(
         if "family" in content:
             print_table(*family_table(content["family"]))
 
-    finish(work, show, as_json)
+    finish(in_every_process(work), show, as_json)
 
 
 @app.command()
@@ -267,24 +269,27 @@ def runs(
 
 
 def _run(search: "Search", store: "RunStore", progress: "RunProgress") -> dict[str, Any]:
+    from nasengine.optimization import is_first_process
     from nasengine.report.run_picture import draw_run
 
     try:
         progress.start()
         with reported(store):
             summary = search.run(store)
-            draw_run(store.events, search.space, summary, store.folder / "report.png")
             summary |= {"picture": str(store.folder / "report.png")}
+            if is_first_process():
+                draw_run(store.events, search.space, summary, store.folder / "report.png")
             depths, sizes = search.settings.depths, search.settings.sizes
             if depths or sizes:
                 chosen = {"depths": depths, "widths": (), "sizes": sizes}
                 usual = {"epochs": None, "tuning_epochs": None}
                 summary["family"] = make_family(search, store, store.folder / FOLDER, chosen, usual)
-            summary["page"] = write_report(store.folder)["page"]
+            if is_first_process():
+                summary["page"] = write_report(store.folder)["page"]
         return summary
     except KeyboardInterrupt:
         progress.stop()
-        sys.stderr.write(f"interrupted; go on with: nasengine search --resume {store.folder}\n")
+        sys.stderr.write(f"interrupted; go on with: {resume_command(store.folder, search.settings.processes)}\n")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     finally:
         progress.stop()

@@ -15,6 +15,7 @@ from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import cost, fingerprint
 from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.network import GraphNetwork
+from nasengine.optimization import check_batches, check_same
 from nasengine.pipeline.architecture_search import ArchitectureSearch, MakeStrategy
 from nasengine.pipeline.device_summary import device_summary
 from nasengine.pipeline.environment import record_environment
@@ -70,6 +71,10 @@ class Search:
             self.scale.max_train_images, self.scale.max_test_images, self.scale.max_image_size, settings.seed
         )
         self.dataset = reduced.to(torch.device(settings.device))
+        halves = len(reduced.train), len(reduced.validation)
+        for count in halves:
+            check_batches(count, self.scale.supernet.batch_size, "supernet training")
+        check_batches(sum(halves), self.scale.final.batch_size, "network training")
         self.workers = parts.workers
         self.architecture_search = ArchitectureSearch(
             settings, self.scale, self.space, self.dataset, parts.make_strategy, progress,
@@ -157,6 +162,7 @@ class Search:
     def _check_data(self) -> None:
         """Record which images are used; a resumed run must see the same."""
         found = self.dataset.fingerprint()
+        check_same("images", found.encode())
         known = run_once("data", {}, lambda: {"fingerprint": found, **self.data_card()}, self.store, None)
         if known["fingerprint"] != found:
             raise StoreError(

@@ -34,6 +34,7 @@ class SearchSettings(BaseModel):
         preset: a published schedule of splits instead of the budget's.
         device: where it runs.
         threads: of torch on the CPU; a resumed run uses the same number, since the order of additions depends on it.
+        processes: that share every batch; a resumed run has as many, since batch norms depend on their shares.
         learning_rate: overrides the budget's.
         precision: of the layers while training; ``bfloat16`` is for GPUs and gives other results.
         compiled: networks are compiled with ``torch.compile`` before they are trained.
@@ -49,9 +50,9 @@ class SearchSettings(BaseModel):
     data: str
     budget: Literal["quick", "standard", "full"] = "standard"
     seed: int = Field(default=0, ge=0, lt=2**63)
-    training: Literal["darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "single-path", "none"] = (
-        "fixed"
-    )
+    training: Literal[
+        "darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "proxyless", "single-path", "none"
+    ] = "fixed"
     selection: Literal["perturbation", "magnitude", "sampled-paths", "trials"] = "perturbation"
     strategy: str = "random"
     predictor: str | None = None
@@ -64,6 +65,7 @@ class SearchSettings(BaseModel):
     preset: Literal["nasbench201", "nasbench201-single-path", "darts"] | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
+    processes: int = Field(default=1, ge=1)
     learning_rate: float | None = None
     precision: Precision = "float32"
     compiled: bool = False

@@ -4,6 +4,7 @@ import math
 import shlex
 from typing import Any
 
+from nasengine.cells import genotype_of
 from nasengine.protocols import SupernetSpace
 from nasengine.report.cell_drawing import draw_cell, new_figure
 from nasengine.report.html_elements import Html, element, facts, joined, number, table
@@ -103,7 +104,7 @@ def cells(content: RunContent, space: SupernetSpace | None) -> Html | None:
     if space is None:
         name = content.settings.get("space")
         return element("p", f"The search space {name} is not installed here, so that its cells cannot be drawn.")
-    genotype: Any = space.parse(content.summary["winner"]["genotype"]).genotype
+    genotype = genotype_of(space.topology, space.selection(space.parse(content.summary["winner"]["genotype"])))
     figures = []
     for place, kind in enumerate(space.topology.kinds):
         edges = genotype.edges(kind)
