@@ -18,7 +18,7 @@ from nasengine.integrations.nni.live import Experiment
 from nasengine.integrations.nni.recorded_run import RecordedRun
 from nasengine.integrations.nni.server import API, ask
 from search_spaces.nasbench201 import NASBENCH201
-from tests.integrations.nni.browser import CHROMIUM, DRIVER, opened_browser
+from tests.browser import CHROMIUM, DRIVER, opened_browser
 from tests.integrations.nni.trial_runs import begun, settings_of_trials, write_table
 
 pytest.importorskip("nni_node", reason="NNI has no wheel for this machine")
