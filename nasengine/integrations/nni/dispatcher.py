@@ -14,11 +14,10 @@ from nni.runtime.msg_dispatcher_base import MsgDispatcherBase
 from nni.runtime.tuner_command_channel import CommandType
 
 from nasengine.integrations.nni.genes import flat_genes
+from nasengine.integrations.nni.live import STAGE
 from nasengine.integrations.nni.median_stop import MedianStop
 from nasengine.integrations.nni.proposals import Proposals
 from nasengine.integrations.nni.watch import end_with_parent
-
-STAGE = "trial"
 
 
 class TrialDispatcher(MsgDispatcherBase):

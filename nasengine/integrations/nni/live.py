@@ -45,6 +45,8 @@ PRELOAD = Path(__file__).with_name("live.js")
 LOOK_SECONDS, DONE_SECONDS = 0.3, 5.0
 KEPT_CHARACTERS = 300
 ERROR_LINE = re.compile(r"[\w.]+(Error|Exception): ")
+STAGE = "trial"
+"""What trials here have for a parameter, beside genes; a search has several stages."""
 TUNER_ENDED = 7
 """Exit code of the server, see ``live.js``."""
 DISPATCHER = "nasengine.integrations.nni.dispatcher.TrialDispatcher"
@@ -124,7 +126,8 @@ class Experiment:
         (self.run_folder / LOGS).mkdir(exist_ok=True)
         database, recording = ExperimentDatabase(self.home, self.run_folder.name), self.recorded.read()
         assert recording is not None  # it is the first look
-        database.config = self._config(recording.name, dict(recording.choices))
+        stage = {"stage": {"_type": "choice", "_value": [STAGE]}}  # the page warns of parameters that are not stated
+        database.config = self._config(recording.name, {**stage, **recording.choices})
         database.write(recording)
         database.close()
         secret, log = secrets.token_hex(32), self.home / "server.log"
