@@ -35,6 +35,14 @@ def table(tmp_path_factory):
     return write_table(tmp_path_factory.mktemp("table") / "table.csv.gz")
 
 
+def text_of(process: psutil.Process) -> str:
+    """Its command line; nothing of one that has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 class Command:
     """A running ``nasengine nni`` with a home and a folder for temporary files of its own."""
 
@@ -69,7 +77,7 @@ class Command:
         last = time.monotonic() + SECONDS
         while True:
             found = psutil.Process(self.process.pid).children(recursive=True)
-            texts = [" ".join(child.cmdline()) for child in found if child.is_running()]
+            texts = [text_of(child) for child in found]
             if all(any(part in text for text in texts) for part in ("main.js", "-m nni ", "nni.trial")):
                 return found
             assert time.monotonic() < last
@@ -95,7 +103,7 @@ def started(folder: Path, table: Path, count: int) -> Command:
 
 
 def child_with(children: list[psutil.Process], part: str) -> psutil.Process:
-    return next(child for child in children if part in " ".join(child.cmdline()) and "/sh" not in child.cmdline()[0])
+    return next(child for child in children if part in text_of(child) and not text_of(child).startswith("/bin/sh"))
 
 
 ENDS = {
