@@ -185,7 +185,8 @@ def environment(home: Path, secret: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NODE_", "NNI_"))}
     paths = [str(Path(__file__).resolve().parents[3]), *kept.get("PYTHONPATH", "").split(os.pathsep)]
     return {
-        **kept, "HOME": str(home), "TMPDIR": str(home), "NASENGINE_HOME": os.environ.get("HOME", ""), "NASENGINE_SECRET": secret,
+        **kept, "HOME": str(home), "TMPDIR": str(home), "NASENGINE_HOME": os.environ.get("HOME", ""),
+        "NASENGINE_SECRET": secret,
         "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in paths if path), "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1", "NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1",
     }  # fmt: skip
