@@ -17,6 +17,7 @@ from export.target_commands import app as target
 from nasengine.commands.amounts import amount
 from nasengine.commands.data_parallel import OwnProcess, in_every_process, resume_command
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
+from nasengine.commands.nni import nni
 from nasengine.commands.report import report, reported, write_report
 from nasengine.commands.ui import ui
 from nasengine.commands.workers import WorkersOption
@@ -48,6 +49,7 @@ app.command()(init)
 app.command()(export)
 app.command()(report)
 app.command()(ui)
+app.command()(nni)
 
 RUNS_FOLDER = Path("runs")
 

@@ -24,6 +24,7 @@ from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
+from nasengine.pipeline.trial_results import best_trial, ends_of_trials
 from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work, Workers
 from nasengine.protocols import Exporter, PoolPredictor, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
@@ -88,10 +89,9 @@ class Search:
         """
         self.store = store
         torch.set_num_threads(self.settings.threads)
-        self._check_data()
-        self._check_device()
-        record_environment(store, self.settings.device)
-        winner = self.architecture_search.run(store)
+        self.record_inputs(store)
+        part = self.architecture_search
+        winner = part.run(store) if self.settings.trials is None else best_trial(store, self.space, part.keeps_limits)
         architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
         self._train_elsewhere(architectures)
         networks = {name: self._train(name, architecture) for name, architecture in architectures.items()}
@@ -122,6 +122,7 @@ class Search:
             "leaves": leaves,
             "prediction": self._prediction(leaves),
             "target": self._device(results),
+            "trials": ends_of_trials(self.store),
             "failed_leaves": {str(event["leaf"]): event["reason"] for event in self.store.find("failed-leaf")},
         }
         self.store.write_summary(summary)
@@ -146,6 +147,17 @@ class Search:
         own = sizes_of(self.space, architecture, config)
         for depth in chosen_sizes(*own, depths=self.settings.depths, widths=(), sizes=self.settings.sizes)["depths"]:
             self.space.to_graph(*resized(self.space, architecture, config, depth=depth))
+
+    def record_inputs(self, store: RunStore) -> None:
+        """Record images and limits, or see that they are those that the run began with.
+
+        Raises:
+            StoreError: they are others.
+        """
+        self.store = store
+        self._check_data()
+        self._check_device()
+        record_environment(store, self.settings.device)
 
     def _check_data(self) -> None:
         """Record which images are used; a resumed run must see the same."""
