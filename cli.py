@@ -52,6 +52,8 @@ app.command()(ui)
 app.command()(nni)
 
 RUNS_FOLDER = Path("runs")
+RUN_OPTIONS = ("resume", "workers", "tensorboard", "as_json")
+"""What a resumed run takes beside its own settings."""
 
 Space = Annotated[str, typer.Option("--space", help="Name of a search space; see 'nasengine spaces'.")]
 
@@ -121,6 +123,9 @@ def search(
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for training on a GPU.")] = "float32",
     compiled: Annotated[bool, typer.Option("--compile", help="Compile networks with torch.compile.")] = False,
     workers: WorkersOption = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's event files to the run folder, too.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Run folder, new or empty.", show_default="runs/SPACE-DATA-TIME")
     ] = None,
@@ -132,10 +137,12 @@ def search(
     def work(own: OwnProcess) -> dict[str, Any]:
         from nasengine.assembly import absolute, assemble, device_of, settings_of
         from nasengine.distribution import make_workers, threads_for
+        from nasengine.integrations.tensorboard import EventFiles
+        from nasengine.optimization import is_first_process
         from nasengine.pipeline import SearchSettings
         from nasengine.report.progress import make_progress
 
-        progress = make_progress()
+        progress = EventFiles(make_progress()) if tensorboard else make_progress()
         if resume is not None:
             _refuse_others(context)
             settings = settings_of(resume)
@@ -157,6 +164,8 @@ def search(
             run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
             folder = out or _new_folder(settings)
             store = own.create(folder, settings.model_dump(mode="json"))
+        if isinstance(progress, EventFiles) and is_first_process():
+            progress.write_below(store.folder)
         return _run(run, store, progress)
 
     def show(content: dict[str, Any]) -> None:
@@ -300,7 +309,7 @@ def _refuse_others(context: typer.Context) -> None:
     """A resumed run has its settings already; others beside --resume would be ignored without a word."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in ("resume", "workers", "as_json"))
+    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in RUN_OPTIONS)
     if others:
         raise ConfigError(
             f"--resume: expected no other settings, since the run has its own, got {', '.join(others)}; "
