@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from nasengine.report.progress import RunProgress
 
 RUNS_FOLDER = Path("runs")
+USUAL, UNUSED = "predictor_guided", "random"
+"""Strategies: without any option, and where one of NNI's tuners proposes."""
 ALLOWED_WITH_RESUME = ("resume", "port", "train", "as_json")
 
 
 def nni(
     space: Annotated[str, typer.Option(help="Search space of cells; see 'nasengine spaces'.")] = "darts",
-    strategy: Annotated[str, typer.Option(help="Proposes architectures.")] = "predictor_guided",
+    strategy: Annotated[
+        str | None, typer.Option(help="Proposes architectures.", show_default="predictor_guided")
+    ] = None,
     tuner: Annotated[
         str | None, typer.Option(help="One of NNI's own instead: TPE, Evolution or Random.", show_default="none")
     ] = None,
@@ -110,6 +114,8 @@ def _new_settings(chosen: dict[str, Any], wanted: dict[str, Any]) -> "SearchSett
     space = registry.load("search space", chosen["space"])
     if not isinstance(space, SupernetSpace):
         raise ConfigError(f"search space {space.name!r}: expected one of cells, got another; see 'nasengine spaces'")
+    if chosen["strategy"] is not None and wanted["tuner"] is not None:
+        raise ConfigError("--tuner: expected no --strategy beside it, since it proposes itself; leave one of them out")
     if wanted["column"] is not None and wanted["table"] is None:
         raise ConfigError("--column: expected a --table beside it, got none")
     scale = space.scales.get(chosen["budget"])
@@ -118,7 +124,8 @@ def _new_settings(chosen: dict[str, Any], wanted: dict[str, Any]) -> "SearchSett
         found = read_table(Path(wanted["table"]).resolve(), space, wanted["column"])
         usual |= {"table": str(found.path), "column": found.column, "table_sha256": found.sha256}
     content = {
-        **chosen, "data": absolute(chosen["data"]), "target": absolute(chosen["target"]), "splits": 0,
+        **chosen, "strategy": chosen["strategy"] or (USUAL if wanted["tuner"] is None else UNUSED),
+        "data": absolute(chosen["data"]), "target": absolute(chosen["target"]), "splits": 0,
         "training": "none", "selection": "trials", "device": device_of(chosen["device"]),
         "threads": threads_for(None) if wanted["concurrency"] == 1 else 1, "trials": {**wanted, **usual},
     }  # fmt: skip

@@ -129,6 +129,7 @@ def _config(recording: Recording) -> dict[str, Any]:
     """What NNI calls the configuration of an experiment; ``arguments`` are the settings of the run."""
     settings = recording.settings
     method = settings["strategy"] if settings["selection"] in ("sampled-paths", "trials") else settings["selection"]
+    tuner = (settings["trials"] or {}).get("tuner")
     return {
         "experimentName": recording.name,
         "searchSpace": recording.choices,
@@ -139,7 +140,7 @@ def _config(recording: Recording) -> dict[str, Any]:
         "useAnnotation": False,
         "debug": False,
         "logLevel": "info",
-        "tuner": {"name": f"nasengine {method}", "classArgs": settings},
+        "tuner": {"name": tuner or f"nasengine {method}", "classArgs": settings},
         "trainingService": {"platform": PLATFORM, "trialCommand": "nasengine search", "trialCodeDirectory": "."},
     }
 

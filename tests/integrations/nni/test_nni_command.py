@@ -26,6 +26,7 @@ def refused(*arguments: str) -> str:
         (("--space", "hiaml"), "expected one of cells"),
         (("--strategy", "nope"), "strategy 'nope' is unknown"),
         (("--tuner", "SMAC"), "trials.tuner: input should be 'TPE', 'Evolution' or 'Random', got 'SMAC'"),
+        (("--tuner", "TPE", "--strategy", "random"), "--tuner: expected no --strategy beside it"),
         (("--trials", "0"), "trials.count: input should be greater than or equal to 1, got 0"),
         (("--concurrency", "0"), "trials.concurrency: input should be greater than or equal to 1, got 0"),
         (("--epochs", "0"), "trials.epochs: input should be greater than or equal to 1, got 0"),
