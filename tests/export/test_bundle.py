@@ -32,7 +32,7 @@ from nasengine.targets import Limits, Target
 from search_spaces.nasbench201 import NASBENCH201
 
 BUNDLE = {"model.onnx", "model.int8.onnx", "card.md", "card.json", "labels.txt", "preprocessing.json", "infer.py"}
-ALLOWED = {"onnxruntime", "numpy", "json", "sys", "pathlib"}
+ALLOWED = {"os", "onnxruntime", "numpy", "json", "sys", "pathlib"}
 
 
 @pytest.fixture(scope="module")
