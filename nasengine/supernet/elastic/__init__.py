@@ -1,0 +1,7 @@
+"""Elastic supernets: the weights of the largest network of a space, of which all others use a part."""
+
+from nasengine.supernet.elastic.kernels import KernelTransform
+from nasengine.supernet.elastic.sorting import sort_channels
+from nasengine.supernet.elastic.supernet import ElasticSupernet
+
+__all__ = ["ElasticSupernet", "KernelTransform", "sort_channels"]
