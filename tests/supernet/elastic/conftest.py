@@ -8,6 +8,7 @@ import torch
 
 from nasengine.protocols import NetworkConfig
 from nasengine.supernet.elastic import ElasticSupernet
+from nasengine.supernet.training import recalibrate
 from search_spaces.mobilenet import MOBILENET, Stage
 
 
@@ -32,6 +33,8 @@ def disturbed(elastic_space, elastic_config):
         for value in supernet.state_dict().values():
             if value.is_floating_point():
                 value += 0.02 * torch.rand(value.shape, generator=generator)
+    largest, images = elastic_space.largest(), torch.randn(32, 2, 16, 16, generator=generator)
+    recalibrate(supernet, lambda batch: supernet(batch, largest), [images])  # or values would vanish on their way
     return supernet
 
 
