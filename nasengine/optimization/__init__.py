@@ -3,10 +3,12 @@
 from nasengine.optimization.guard import guarded_step
 from nasengine.optimization.precision import layers_in
 from nasengine.optimization.schedule import cosine, make_optimizer, make_sgd, set_learning_rate
+from nasengine.optimization.soft_targets import divergence
 from nasengine.optimization.state import load_optimizer, pack_optimizer
 
 __all__ = [
     "cosine",
+    "divergence",
     "guarded_step",
     "layers_in",
     "load_optimizer",

@@ -28,7 +28,7 @@ def test_a_subnet_computes_what_its_extracted_network_does(supernet, seed, mode,
     assert network.graph == expected
     found = supernet(images().double(), architecture)
     torch.testing.assert_close(found, network(images().double()), rtol=1e-6, atol=1e-6)
-    assert found.std(0).max() > 0.01
+    assert found.std(0).max() > 1e-3
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
