@@ -65,18 +65,32 @@ def search(
     ] = "standard",
     seed: Annotated[int, typer.Option(help="All randomness of the run comes from it.")] = 0,
     training: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Supernet training: darts, darts-second-order, fixed, snas, beta-darts, drnas or single-path."
+            help="Supernet training: darts, darts-second-order, fixed, snas, beta-darts, drnas or single-path; "
+            "sandwich or shrinking where the supernet is elastic.",
+            show_default="fixed; sandwich for elastic",
         ),
-    ] = "fixed",
+    ] = None,
     selection: Annotated[
         str | None,
         typer.Option(
-            help="perturbation, magnitude or sampled-paths.", show_default="perturbation; sampled-paths for single-path"
+            help="perturbation, magnitude or sampled-paths.",
+            show_default="perturbation; sampled-paths for single-path and elastic",
         ),
     ] = None,
-    strategy: Annotated[str, typer.Option(help="Proposes paths for sampled-paths.")] = "random",
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="Proposes paths for sampled-paths.", show_default="random; regularized_evolution for elastic"
+        ),
+    ] = None,
+    fine_tune: Annotated[
+        bool,
+        typer.Option(
+            "--fine-tune/--from-scratch", help="Networks from an elastic supernet inherit its weights, or begin anew."
+        ),
+    ] = True,
     predictor: Annotated[
         str | None,
         typer.Option(help="Ranks architectures before any training: gennape, or a file.", show_default="none"),
@@ -127,7 +141,7 @@ def search(
     """Search an architecture for your images, train it, test it and export it to ONNX."""
 
     def work() -> dict[str, Any]:
-        from nasengine.assembly import absolute, assemble, device_of, settings_of
+        from nasengine.assembly import absolute, assemble, completed, device_of, settings_of
         from nasengine.distribution import make_workers, threads_for
         from nasengine.pipeline import SearchSettings
         from nasengine.report.progress import make_progress
@@ -140,9 +154,12 @@ def search(
             run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
             store = RunStore.open(resume)
         else:
-            chosen = selection or ("sampled-paths" if training == "single-path" else "perturbation")
             content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
-            content |= {"data": absolute(data), "predictor": absolute(predictor), "selection": chosen}
+            content |= {
+                "data": absolute(data),
+                "predictor": absolute(predictor),
+                **completed(space, training, selection, strategy),
+            }
             content |= {"target": absolute(target)}
             amounts = {"max_bytes": max_bytes, "max_peak_bytes": max_peak_bytes, "max_macs": max_macs,
                        "max_parameters": max_parameters}  # fmt: skip

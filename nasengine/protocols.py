@@ -214,7 +214,8 @@ class SupportsElasticSupernet(Protocol):
 
     ``elastic_choices`` names what can shrink, such as kernels or depth, in the order in which training lets it shrink.
     ``shrunk`` gives the largest architecture with some choices at their least; ``sample_within`` draws some choices and
-    leaves the others as they are in the largest; ``cost_range`` gives the costs of the smallest and of the largest.
+    leaves the others as they are in the largest; ``cost`` counts without a graph; ``cost_range`` gives the costs of the
+    smallest and of the largest.
     """
 
     @property
@@ -225,6 +226,7 @@ class SupportsElasticSupernet(Protocol):
     def largest(self) -> Architecture: ...
     def shrunk(self, choices: Collection[str]) -> Architecture: ...
     def sample_within(self, choices: Collection[str], rng: random.Random) -> Architecture: ...
+    def cost(self, architecture: Architecture, config: NetworkConfig) -> SubnetCost: ...
     def cost_range(self, config: NetworkConfig) -> tuple[SubnetCost, SubnetCost]: ...
 
 

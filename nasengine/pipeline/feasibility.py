@@ -5,7 +5,7 @@ before a weight is made, proposals that exceed them are moved to the nearest arc
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nasengine.architecture import Architecture
@@ -43,14 +43,18 @@ class Feasibility:
         """0 where all limits are kept."""
         return self.device.constraints.violation(self.cost_of(architecture).metrics)
 
-    def check(self, seed: int) -> list[Architecture]:
+    def check(self, seed: int, known: Sequence[Architecture] = ()) -> list[Architecture]:
         """Architectures that keep all limits, at least one.
+
+        Args:
+            seed: of the draws.
+            known: looked at beside what is drawn.
 
         Raises:
             ConfigError: none was found; by how much the nearest misses.
         """
         rng = random.Random(seed_of(seed, "feasibility"))
-        drawn = list(dict.fromkeys(self.space.sample(rng) for _ in range(NUM_SAMPLES)))
+        drawn = list(dict.fromkeys([*known, *(self.space.sample(rng) for _ in range(NUM_SAMPLES))]))
         found = [one for one in drawn if self.violation(one) == 0]
         if found:
             return found

@@ -15,8 +15,9 @@ from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import cost, fingerprint
 from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.network import GraphNetwork
-from nasengine.pipeline.architecture_search import ArchitectureSearch, MakeStrategy
+from nasengine.pipeline.architecture_search import ArchitectureSearch
 from nasengine.pipeline.device_summary import device_summary
+from nasengine.pipeline.elastic_search import ElasticSearch
 from nasengine.pipeline.environment import record_environment
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.family import Ancestor
@@ -24,8 +25,9 @@ from nasengine.pipeline.family_settings import chosen_sizes
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work, Workers
-from nasengine.protocols import Exporter, PoolPredictor, SupernetSpace, Task, TaskState
+from nasengine.protocols import ElasticSpace, Exporter, PoolPredictor, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
+from nasengine.selection import MakeStrategy
 from nasengine.store import RunStore
 from nasengine.targets import Device
 
@@ -38,7 +40,7 @@ ONNX_NAME = "winner.onnx"
 class Parts:
     """What a search is put together from; ``assembly.py`` finds them by name."""
 
-    space: SupernetSpace
+    space: SupernetSpace | ElasticSpace
     dataset: ImageDataset
     exporter: Exporter
     make_strategy: MakeStrategy
@@ -70,8 +72,17 @@ class Search:
         )
         self.dataset = reduced.to(torch.device(settings.device))
         self.workers = parts.workers
-        self.architecture_search = ArchitectureSearch(
-            settings, self.scale, self.space, self.dataset, parts.make_strategy, progress,
+        self.architecture_search = self._search_of(parts)
+
+    def _search_of(self, parts: Parts) -> ArchitectureSearch | ElasticSearch:
+        """How an architecture is found depends on what the space states."""
+        common = (self.settings, self.scale)
+        if not isinstance(parts.space, SupernetSpace):
+            return ElasticSearch(
+                *common, parts.space, self.dataset, parts.make_strategy, self.progress, device=parts.device
+            )
+        return ArchitectureSearch(
+            *common, parts.space, self.dataset, parts.make_strategy, self.progress,
             workers=parts.workers, predictor=parts.predictor, device=parts.device,
         )  # fmt: skip
 
@@ -181,14 +192,16 @@ class Search:
     # --- the networks -----------------------------------------------------------------------------------------------
 
     def _train(self, name: str, architecture: Architecture) -> tuple[Architecture, GraphNetwork]:
-        """Train from scratch; winner and baseline have the same recipe, images and batches."""
+        """Train from scratch, or from what is inherited; winner and baseline have the same recipe, images and batches."""
         network = self.architecture_search.network(architecture)
-        task = NetworkTraining(name, network, self.dataset, self.scale.final, seed=self.settings.seed)
+        task = NetworkTraining(
+            name, network, self.dataset, self.architecture_search.final_recipe, seed=self.settings.seed
+        )
         self._run(name, task)
         return architecture, without_auxiliary(network)
 
     def _train_elsewhere(self, architectures: dict[str, Architecture]) -> None:
-        if self.workers is not None:
+        if self.workers is not None and not self.architecture_search.inherits_weights:
             parts = [
                 Part(TRAINING, name, (name,), self.space.format(architecture))
                 for name, architecture in architectures.items()

@@ -11,7 +11,11 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 """Options of ``nasengine search`` that are left out where they have these values."""
 ALWAYS = ("space", "data", "budget", "seed", "training", "selection", "device")
-FLAGS = {"restart_leaves": (False, "--inherit"), "compiled": (True, "--compile")}
+FLAGS = {
+    "restart_leaves": (False, "--inherit"),
+    "fine_tune": (False, "--from-scratch"),
+    "compiled": (True, "--compile"),
+}
 
 
 def command_of(settings: dict[str, Any]) -> str:
