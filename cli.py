@@ -67,8 +67,7 @@ def search(
     training: Annotated[
         str | None,
         typer.Option(
-            help="Supernet training: darts, darts-second-order, fixed, snas, beta-darts, drnas or single-path; "
-            "sandwich or shrinking where the supernet is elastic.",
+            help="darts, darts-second-order, fixed, snas, beta-darts, drnas, single-path; elastic: sandwich, shrinking.",
             show_default="fixed; sandwich for elastic",
         ),
     ] = None,
@@ -155,12 +154,8 @@ def search(
             store = RunStore.open(resume)
         else:
             content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
-            content |= {
-                "data": absolute(data),
-                "predictor": absolute(predictor),
-                **completed(space, training, selection, strategy),
-            }
-            content |= {"target": absolute(target)}
+            content |= {"data": absolute(data), "predictor": absolute(predictor), "target": absolute(target)}
+            content |= completed(space, training, selection, strategy)
             amounts = {"max_bytes": max_bytes, "max_peak_bytes": max_peak_bytes, "max_macs": max_macs,
                        "max_parameters": max_parameters}  # fmt: skip
             content |= {name: amount(text, f"--{name.replace('_', '-')}") for name, text in amounts.items()}
