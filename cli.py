@@ -67,7 +67,7 @@ def search(
     training: Annotated[
         str | None,
         typer.Option(
-            help="darts, darts-second-order, fixed, snas, beta-darts, drnas, single-path; elastic: sandwich, shrinking.",
+            help="darts, darts-second-order, fixed, snas, beta-darts, drnas, single-path; or sandwich, shrinking.",
             show_default="fixed; sandwich for elastic",
         ),
     ] = None,

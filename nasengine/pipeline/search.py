@@ -192,7 +192,7 @@ class Search:
     # --- the networks -----------------------------------------------------------------------------------------------
 
     def _train(self, name: str, architecture: Architecture) -> tuple[Architecture, GraphNetwork]:
-        """Train from scratch or from inherited weights; winner and baseline have the same recipe, images and batches."""
+        """Train anew or from inherited weights; winner and baseline have the same recipe, images and batches."""
         network = self.architecture_search.network(architecture)
         task = NetworkTraining(
             name, network, self.dataset, self.architecture_search.final_recipe, seed=self.settings.seed

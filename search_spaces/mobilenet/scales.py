@@ -10,9 +10,9 @@ _FINE_TUNING = TrainingRecipe(epochs=10, batch_size=64, learning_rate=0.01, nest
 ELASTIC_SCALES = {
     "quick": SearchScale(
         supernet_channels=4, supernet_cells=1,
-        supernet=replace(_SUPERNET, epochs=6, batch_size=32), tuning_epochs=0,
-        final_channels=4, final_cells=1, final=replace(_FINE_TUNING, epochs=4),
-        max_train_images=1024, max_test_images=1000, max_image_size=16, sampled_paths=40,
+        supernet=replace(_SUPERNET, epochs=9, batch_size=16), tuning_epochs=0,
+        final_channels=4, final_cells=1, final=replace(_FINE_TUNING, epochs=2, batch_size=32),
+        max_train_images=1024, max_test_images=1000, max_image_size=16, sampled_paths=30,
     ),
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=1,

@@ -23,8 +23,17 @@ class Phase:
 
 
 def sandwich(epochs: int, choices: tuple[str, ...]) -> tuple[Phase, ...]:
-    """All choices from the beginning (Yu et al., 2020, arXiv 2003.11142, "BigNAS")."""
-    return (Phase(epochs, choices),)
+    """The largest network alone in the first half of the epochs, then all choices at once.
+
+    Yu et al., 2020, arXiv 2003.11142 ("BigNAS") let all choices be elastic from the beginning. An epoch of the largest
+    network alone takes about half as long, and what teaches the others should know something.
+
+    >>> [(phase.epochs, phase.choices) for phase in sandwich(9, ("kernel",))]
+    [(5, ()), (4, ('kernel',))]
+    """
+    if epochs < 2:
+        return (Phase(epochs, choices),)
+    return Phase(epochs - epochs // 2, ()), Phase(epochs // 2, choices)
 
 
 def shrinking(epochs: int, choices: tuple[str, ...]) -> tuple[Phase, ...]:
@@ -49,13 +58,12 @@ def shrinking(epochs: int, choices: tuple[str, ...]) -> tuple[Phase, ...]:
     return tuple(Phase(length, choices[:place]) for place, length in enumerate(lengths))
 
 
-def choices_at(phases: tuple[Phase, ...], epoch: int) -> tuple[tuple[str, ...], str | None]:
-    """What is elastic in an epoch, counted from 0, and the choice that is new there, if one is new beside others."""
+def choices_at(phases: tuple[Phase, ...], epoch: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is elastic in an epoch, counted from 0, and what of it is new there, after epochs in which it was not."""
     begin, before = 0, None
     for phase in phases:
         if epoch < begin + phase.epochs:
-            new = [choice for choice in phase.choices if choice not in (before or ())]
-            is_new = before is not None and epoch == begin and bool(new)
-            return phase.choices, new[-1] if is_new else None
+            is_first = before is not None and epoch == begin
+            return phase.choices, tuple(one for one in phase.choices if is_first and one not in (before or ()))
         begin, before = begin + phase.epochs, phase.choices
     raise ConfigError(f"elastic training: expected an epoch below {begin}, got {epoch}")

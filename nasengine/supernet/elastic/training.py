@@ -40,7 +40,7 @@ class ElasticTraining:
         dataset: weights learn from ``train``.
         recipe: training of the weights; one cosine over all phases.
         seed: of the run.
-        phases: what is elastic when; all choices at all times by default. They have the recipe's epochs together.
+        phases: what is elastic when; those of ``sandwich`` by default. They have the recipe's epochs together.
         num_random: subnets of a step beside the largest and the smallest.
         distillation: weight of the divergence from what the largest network answers to the same images in the same
             step, for all other subnets; the rest is the cross-entropy with the labels.
@@ -83,7 +83,7 @@ class ElasticTraining:
     def run_step(self, step: int) -> dict[str, Any]:
         """One epoch; returns its mean loss, and that of the largest network alone."""
         choices, new = choices_at(self.phases, step)
-        if new is not None and sort_channels(self.supernet, new):
+        if sum(sort_channels(self.supernet, choice) for choice in new):
             self.optimizer.state.clear()  # momenta were those of channels in the old order
         rate = cosine(self.recipe, step)
         set_learning_rate(self.optimizer, rate)

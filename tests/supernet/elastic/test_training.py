@@ -25,7 +25,7 @@ def fresh(elastic_space, dataset):
     return ElasticSupernet(elastic_space, config, seed=0)
 
 
-@pytest.mark.parametrize("phases", [None, LAST], ids=["sandwich", "shrinking"])
+@pytest.mark.parametrize("phases", [(Phase(4, CHOICES),), LAST], ids=["sandwich", "shrinking"])
 def test_training_helps_all_subnets_and_resumes_bit_for_bit(fresh, dataset, phases):
     training = ElasticTraining(fresh, dataset, RECIPE, seed=0, phases=phases)
     metrics = [training.run_step(step) for step in range(2)]
@@ -72,10 +72,10 @@ def test_phases_shrink_one_choice_after_the_other():
     phases = shrinking(15, CHOICES)
     assert [phase.epochs for phase in phases] == [5, 2, 3, 2, 3]
     assert [phase.choices for phase in phases] == [CHOICES[:count] for count in range(5)]
-    assert choices_at(phases, 4) == ((), None)
-    assert choices_at(phases, 5) == (CHOICES[:1], "resolution")
-    assert choices_at(phases, 6) == (CHOICES[:1], None)
-    assert choices_at(phases, 12) == (CHOICES, "expansion")
+    assert choices_at(phases, 4) == ((), ())
+    assert choices_at(phases, 5) == (CHOICES[:1], CHOICES[:1])
+    assert choices_at(phases, 6) == (CHOICES[:1], ())
+    assert choices_at(phases, 12) == (CHOICES, CHOICES[3:])
     assert [phase.epochs for phase in shrinking(5, CHOICES)] == [1] * 5
 
 
