@@ -9,7 +9,7 @@ from nasengine.targets.constraints import METRICS
 OPTIONS = {"macs": "--max-macs", "num_parameters": "--max-parameters"}
 
 
-def check_limits(space: ElasticSpace, config: NetworkConfig, limits: Mapping[str, float | None]) -> None:
+def check_limits(space: ElasticSpace, config: NetworkConfig, limits: Mapping[str, int | float | None]) -> None:
     """See that limits on macs and parameters lie between the costs of the smallest and of the largest network.
 
     Args:

@@ -183,7 +183,7 @@ class Search:
         """A random architecture other than the winner, within the same limits."""
         rng = random.Random(seed_of(self.settings.seed, "baseline"))
         part = self.architecture_search
-        for _ in range(MAX_DRAWN):
+        for _ in range(1 if part.feasible == [winner] else MAX_DRAWN):
             drawn = self.space.sample(rng) if part.feasibility is None else part.feasibility.draw(rng, part.feasible)
             if drawn != winner:
                 return drawn

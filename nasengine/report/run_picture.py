@@ -30,8 +30,9 @@ def draw_run(events: Sequence[Event], space: SearchSpace, summary: dict[str, Any
         above, middle, below = figure.subfigures(3, 1, height_ratios=(1, 0.8, 1.35))
         _draw_splits(middle, splits, summary)
     else:
-        figure = new_figure((15.0, 9.5))
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
+        has_cells = isinstance(space, SupernetSpace)
+        figure = new_figure((15.0, 9.5 if has_cells else 6.5))
+        above, below = figure.subfigures(2, 1, height_ratios=(1 if has_cells else 0.3, 1.35))
     _draw_winner(above, space, summary["winner"]["genotype"])
     prediction, target = summary.get("prediction"), summary.get("target")
     widths = (1.2, 0.5, 1.5) + (0.9,) * sum(part is not None for part in (prediction, target))
@@ -54,8 +55,7 @@ def draw_run(events: Sequence[Event], space: SearchSpace, summary: dict[str, Any
 def _draw_winner(figure: Any, space: SearchSpace, text: str) -> None:
     """Its cells, or its genotype where it has none."""
     if not isinstance(space, SupernetSpace):
-        figure.suptitle("winner")
-        figure.text(0.5, 0.5, "\n".join(wrap(text, 90)), ha="center", va="center", family="monospace")
+        figure.text(0.5, 0.3, "\n".join(["winner", "", *wrap(text, 110)]), ha="center", va="center", family="monospace")
         return
     topology = space.topology
     genotype = genotype_of(topology, space.selection(space.parse(text)))
