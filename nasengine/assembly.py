@@ -8,7 +8,8 @@ from nasengine import registry
 from nasengine.errors import ConfigError, DeviceError
 from nasengine.optimization import num_processes
 from nasengine.pipeline import Parts, Search, SearchSettings
-from nasengine.protocols import LatencyModel, PoolPredictor, SupernetSpace
+from nasengine.pipeline.settings import PATHWISE
+from nasengine.protocols import ElasticSpace, LatencyModel, PoolPredictor, SupernetSpace
 from nasengine.store.run_store import read_settings
 from nasengine.targets import Device, FirstProcessLatency, Target, limits_of, load_target
 
@@ -41,8 +42,11 @@ def assemble(
         DeviceError: no GPU where one is asked for.
     """
     space = registry.load("search space", settings.space)
-    if not isinstance(space, SupernetSpace):
-        raise ConfigError(f"search space {settings.space!r}: expected one that states a supergraph, to be searched")
+    if not isinstance(space, SupernetSpace | ElasticSpace):
+        raise ConfigError(
+            f"search space {settings.space!r}: expected one that states a supergraph or an elastic supernet, to be "
+            "searched"
+        )
     device_of(settings.device)
     parts = Parts(
         space=space,
@@ -56,6 +60,26 @@ def assemble(
     found = Search(settings, parts, progress)
     found.check_sizes()
     return found
+
+
+def completed(space: str, training: str | None, selection: str | None, strategy: str | None) -> dict[str, str]:
+    """Ways of training, selecting and proposing: those that are given, the usual ones of the space for the others.
+
+    Args:
+        space: its name.
+        training, selection, strategy: as in ``SearchSettings``, None where they were not given.
+
+    >>> completed("mobilenet", None, None, None)
+    {'training': 'sandwich', 'selection': 'sampled-paths', 'strategy': 'regularized_evolution'}
+    """
+    found = registry.load("search space", space)
+    is_elastic = isinstance(found, ElasticSpace) and not isinstance(found, SupernetSpace)
+    chosen = training or ("sandwich" if is_elastic else "fixed")
+    return {
+        "training": chosen,
+        "selection": selection or ("sampled-paths" if chosen in PATHWISE else "perturbation"),
+        "strategy": strategy or ("regularized_evolution" if is_elastic else "random"),
+    }
 
 
 def load_images(settings: SearchSettings) -> "ImageDataset":

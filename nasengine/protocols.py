@@ -4,7 +4,7 @@ Protocols are structural: a plug-in inherits nothing, it only has these methods.
 """
 
 import random
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -196,6 +196,43 @@ class SupportsSupernet(Protocol):
 @runtime_checkable
 class SupernetSpace(SearchSpace, SupportsSupernet, Protocol):
     """A search space that states a supergraph: what ``nasengine search`` needs."""
+
+
+@runtime_checkable
+class SubnetCost(Protocol):
+    """What a network costs: multiply-accumulates of one image, and learned values."""
+
+    @property
+    def macs(self) -> int: ...
+    @property
+    def num_parameters(self) -> int: ...
+
+
+@runtime_checkable
+class SupportsElasticSupernet(Protocol):
+    """A space whose largest network holds all others: they use parts of its weights, under the same node names.
+
+    ``elastic_choices`` names what can shrink, such as kernels or depth, in the order in which training lets it shrink.
+    ``shrunk`` gives the largest architecture with some choices at their least; ``sample_within`` draws some choices and
+    leaves the others as they are in the largest; ``cost`` counts without a graph; ``cost_range`` gives the costs of the
+    smallest and of the largest.
+    """
+
+    @property
+    def elastic_choices(self) -> tuple[str, ...]: ...
+    @property
+    def scales(self) -> Mapping[str, SearchScale]: ...
+    def smallest(self) -> Architecture: ...
+    def largest(self) -> Architecture: ...
+    def shrunk(self, choices: Collection[str]) -> Architecture: ...
+    def sample_within(self, choices: Collection[str], rng: random.Random) -> Architecture: ...
+    def cost(self, architecture: Architecture, config: NetworkConfig) -> SubnetCost: ...
+    def cost_range(self, config: NetworkConfig) -> tuple[SubnetCost, SubnetCost]: ...
+
+
+@runtime_checkable
+class ElasticSpace(SearchSpace, SupportsElasticSupernet, Protocol):
+    """A search space that an elastic supernet holds: what ``nasengine search`` needs where there is no supergraph."""
 
 
 @dataclass(frozen=True)

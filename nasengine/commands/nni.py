@@ -184,8 +184,13 @@ def _try_all(
     """All trials of the run; what came out, best first."""
     from nasengine.integrations.nni.live import Experiment
     from nasengine.integrations.nni.recorded_run import RecordedRun
+    from nasengine.protocols import SupernetSpace
 
     assert settings.trials is not None
+    if not isinstance(search.space, SupernetSpace):
+        raise ConfigError(
+            f"--space: expected a space of cells or of layers, got {settings.space}; use nasengine search"
+        )
     with tempfile.TemporaryDirectory(prefix="nasengine-nni-") as home:
         recorded = RecordedRun(folder, search.space, settings)
         experiment = Experiment(recorded, settings.trials, Path(home), port)

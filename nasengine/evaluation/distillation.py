@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from nasengine.errors import ConfigError
 from nasengine.evaluation.network_training import Objective
+from nasengine.optimization import divergence
 
 
 def distillation(teacher: nn.Module, weight: float = 0.9, temperature: float = 1.0) -> Objective:
@@ -34,9 +35,7 @@ def distillation(teacher: nn.Module, weight: float = 0.9, temperature: float = 1
         if weight == 0:
             return loss
         with torch.no_grad():
-            wanted = F.log_softmax(teacher(images).float() / temperature, dim=1)
-        found = F.log_softmax(logits / temperature, dim=1)
-        divergence = F.kl_div(found, wanted, reduction="batchmean", log_target=True)
-        return (1 - weight) * loss + weight * temperature**2 * divergence
+            wanted = teacher(images)
+        return (1 - weight) * loss + weight * divergence(logits, wanted, temperature)
 
     return objective

@@ -2,12 +2,13 @@
 
 from itertools import islice
 
+from torch import nn
+
 from nasengine.architecture import Architecture
 from nasengine.data import ImageDataset, batches
 from nasengine.evaluation.accuracy import accuracy
 from nasengine.protocols import Evaluation
 from nasengine.randomness import seeded_generator
-from nasengine.supernet.supernet import Supernet
 from nasengine.supernet.training.batch_norm import recalibrate
 
 
@@ -15,7 +16,8 @@ class SharedWeightsEvaluator:
     """Validation accuracy of a path, after its batch-norm statistics were measured anew on training images.
 
     Args:
-        supernet: trained; its weights stay as they are, its statistics become those of the last path.
+        supernet: trained, and called with images and an architecture; its weights stay as they are, its statistics
+            become those of the last path.
         dataset: statistics come from ``train``, accuracies from ``validation``.
         num_batches: batches of training images for the statistics.
         batch_size: images in each.
@@ -23,7 +25,7 @@ class SharedWeightsEvaluator:
     """
 
     def __init__(
-        self, supernet: Supernet, dataset: ImageDataset, *, seed: int, num_batches: int = 8, batch_size: int = 128
+        self, supernet: nn.Module, dataset: ImageDataset, *, seed: int, num_batches: int = 8, batch_size: int = 128
     ) -> None:
         self.supernet, self.dataset = supernet, dataset
         self.num_batches, self.batch_size, self.seed = num_batches, batch_size, seed

@@ -16,6 +16,7 @@ from nasengine.optimization.data_parallel import (
 from nasengine.optimization.guard import guarded_step
 from nasengine.optimization.precision import layers_in
 from nasengine.optimization.schedule import cosine, make_optimizer, make_sgd, set_learning_rate
+from nasengine.optimization.soft_targets import divergence
 from nasengine.optimization.state import load_optimizer, pack_optimizer
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "check_batches",
     "check_same",
     "cosine",
+    "divergence",
     "from_first_process",
     "guarded_step",
     "is_first_process",

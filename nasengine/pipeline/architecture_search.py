@@ -1,8 +1,6 @@
 """The search proper: from a space and images to one architecture, chosen with validation images only."""
 
 import copy
-import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -21,12 +19,12 @@ from nasengine.protocols import (
     NetworkConfig,
     PoolPredictor,
     SearchScale,
-    Strategy,
     SupernetSpace,
     Task,
+    TrainingRecipe,
 )
 from nasengine.randomness import seed_of, seeded_generator
-from nasengine.selection import MagnitudeSelection, PerturbationSelection, SampledPathSelection
+from nasengine.selection import MagnitudeSelection, MakeStrategy, PerturbationSelection, SampledPathSelection
 from nasengine.store import RunStore
 from nasengine.strategies import WithinLimits
 from nasengine.supernet import ArchitectureWeights, Supernet
@@ -34,7 +32,6 @@ from nasengine.supernet.splitting import SplitTraining
 from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining, recalibrate
 from nasengine.targets import Device
 
-MakeStrategy = Callable[[SupernetSpace, random.Random], Strategy]
 RECALIBRATION_BATCH_SIZE, NUM_BATCHES = 128, 8
 PREDICTED_HEAD_START = 4
 """Part of the epochs between rounds that finalists are trained before the first, where some come from a predictor."""
@@ -111,6 +108,16 @@ class ArchitectureSearch:
         self.halving: SuccessiveHalving | None = None
         # Fails here, before anything is written, where the space cannot be split like this.
         self._splitting = self._make_splitting() if self.schedule.num_splits else None
+
+    @property
+    def inherits_weights(self) -> bool:
+        """Whether networks begin with weights of the supernet: they are trained from scratch."""
+        return False
+
+    @property
+    def final_recipe(self) -> TrainingRecipe:
+        """How networks are trained at the end."""
+        return self.scale.final
 
     def run(self, store: RunStore) -> Architecture:
         """Do what the store does not have yet.

@@ -5,14 +5,14 @@ before a weight is made, proposals that exceed them are moved to the nearest arc
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nasengine.architecture import Architecture
 from nasengine.errors import ConfigError
-from nasengine.protocols import NetworkConfig, SearchSpace
+from nasengine.protocols import NetworkConfig, SearchSpace, SubnetCost
 from nasengine.randomness import seed_of
-from nasengine.targets import Device, DeviceCost
+from nasengine.targets import Constraints, Device, DeviceCost
 
 NUM_SAMPLES, NUM_PARENTS, NUM_GENERATIONS, NUM_CHILDREN = 64, 8, 30, 16
 MAX_NEAR = 6
@@ -26,11 +26,13 @@ class Feasibility:
         space: where architectures come from.
         config: size of the networks that are deployed.
         device: with its limits.
+        count: costs that the space knows without a graph; where they alone exceed a limit, no graph is built.
     """
 
     space: SearchSpace
     config: NetworkConfig
     device: Device
+    count: Callable[[Architecture], SubnetCost] | None = None
     _known: dict[Architecture, DeviceCost] = field(default_factory=dict)
 
     def cost_of(self, architecture: Architecture) -> DeviceCost:
@@ -41,16 +43,28 @@ class Feasibility:
 
     def violation(self, architecture: Architecture) -> float:
         """0 where all limits are kept."""
+        limits = self.device.constraints.limits
+        if self.count is not None and architecture not in self._known:
+            found = self.count(architecture)
+            counted = {"macs": float(found.macs), "num_parameters": float(found.num_parameters)}
+            simple = Constraints(tuple(entry for entry in limits if entry.metric in counted))
+            excess = simple.violation(counted)
+            if excess > 0 or len(simple.limits) == len(limits):
+                return excess
         return self.device.constraints.violation(self.cost_of(architecture).metrics)
 
-    def check(self, seed: int) -> list[Architecture]:
+    def check(self, seed: int, known: Sequence[Architecture] = ()) -> list[Architecture]:
         """Architectures that keep all limits, at least one.
+
+        Args:
+            seed: of the draws.
+            known: looked at beside what is drawn.
 
         Raises:
             ConfigError: none was found; by how much the nearest misses.
         """
         rng = random.Random(seed_of(seed, "feasibility"))
-        drawn = list(dict.fromkeys(self.space.sample(rng) for _ in range(NUM_SAMPLES)))
+        drawn = list(dict.fromkeys([*known, *(self.space.sample(rng) for _ in range(NUM_SAMPLES))]))
         found = [one for one in drawn if self.violation(one) == 0]
         if found:
             return found
@@ -59,8 +73,9 @@ class Feasibility:
             misses = self.device.constraints.misses(self.cost_of(near[0]).metrics)
             raise ConfigError(
                 f"target {self.device.target.name}: expected an architecture of {self.space.name} that keeps all "
-                f"limits, got none among {len(self._known)}; the nearest, {self.space.format(near[0])}, has {misses}; "
-                "loosen the limits, or choose another space or a smaller budget"
+                f"limits, got none among {NUM_SAMPLES} draws and their neighbours; the nearest, "
+                f"{self.space.format(near[0])}, has {misses}; loosen the limits, or choose another space or a "
+                "smaller budget"
             )
         return [one for one in near if self.violation(one) == 0]
 

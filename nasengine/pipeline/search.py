@@ -1,7 +1,7 @@
 """From a dataset and a search space to a trained, exported and checked network."""
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,44 +9,31 @@ import torch
 
 from nasengine.architecture import Architecture
 from nasengine.checkpoint import pack
-from nasengine.data import ImageDataset
 from nasengine.errors import StoreError, WorkerError
 from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import cost, fingerprint
 from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.network import GraphNetwork
 from nasengine.optimization import check_batches, check_same
-from nasengine.pipeline.architecture_search import ArchitectureSearch, MakeStrategy
+from nasengine.pipeline.architecture_search import ArchitectureSearch
 from nasengine.pipeline.device_summary import device_summary
+from nasengine.pipeline.elastic_search import ElasticSearch
 from nasengine.pipeline.environment import record_environment
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
+from nasengine.pipeline.parts import Parts
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.pipeline.trial_results import best_trial, ends_of_trials
-from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work, Workers
-from nasengine.protocols import Exporter, PoolPredictor, SupernetSpace, Task, TaskState
+from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work
+from nasengine.protocols import Exporter, SupernetSpace, Task, TaskState
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
-from nasengine.targets import Device
 
 MAX_DRAWN = 1000
 WINNER, BASELINE = "winner", "random_baseline"
 ONNX_NAME = "winner.onnx"
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a search is put together from; ``assembly.py`` finds them by name."""
-
-    space: SupernetSpace
-    dataset: ImageDataset
-    exporter: Exporter
-    make_strategy: MakeStrategy
-    predictor: PoolPredictor | None = None
-    device: Device | None = None
-    workers: Workers | None = None
 
 
 class Search:
@@ -76,8 +63,17 @@ class Search:
             check_batches(count, self.scale.supernet.batch_size, "supernet training")
         check_batches(sum(halves), self.scale.final.batch_size, "network training")
         self.workers = parts.workers
-        self.architecture_search = ArchitectureSearch(
-            settings, self.scale, self.space, self.dataset, parts.make_strategy, progress,
+        self.architecture_search = self._search_of(parts)
+
+    def _search_of(self, parts: Parts) -> ArchitectureSearch | ElasticSearch:
+        """How an architecture is found depends on what the space states."""
+        common = (self.settings, self.scale)
+        if not isinstance(parts.space, SupernetSpace):
+            return ElasticSearch(
+                *common, parts.space, self.dataset, parts.make_strategy, self.progress, device=parts.device
+            )
+        return ArchitectureSearch(
+            *common, parts.space, self.dataset, parts.make_strategy, self.progress,
             workers=parts.workers, predictor=parts.predictor, device=parts.device,
         )  # fmt: skip
 
@@ -190,7 +186,7 @@ class Search:
         """A random architecture other than the winner, within the same limits."""
         rng = random.Random(seed_of(self.settings.seed, "baseline"))
         part = self.architecture_search
-        for _ in range(MAX_DRAWN):
+        for _ in range(1 if part.feasible == [winner] else MAX_DRAWN):
             drawn = self.space.sample(rng) if part.feasibility is None else part.feasibility.draw(rng, part.feasible)
             if drawn != winner:
                 return drawn
@@ -199,14 +195,16 @@ class Search:
     # --- the networks -----------------------------------------------------------------------------------------------
 
     def _train(self, name: str, architecture: Architecture) -> tuple[Architecture, GraphNetwork]:
-        """Train from scratch; winner and baseline have the same recipe, images and batches."""
+        """Train anew or from inherited weights; winner and baseline have the same recipe, images and batches."""
         network = self.architecture_search.network(architecture)
-        task = NetworkTraining(name, network, self.dataset, self.scale.final, seed=self.settings.seed)
+        task = NetworkTraining(
+            name, network, self.dataset, self.architecture_search.final_recipe, seed=self.settings.seed
+        )
         self._run(name, task)
         return architecture, without_auxiliary(network)
 
     def _train_elsewhere(self, architectures: dict[str, Architecture]) -> None:
-        if self.workers is not None:
+        if self.workers is not None and not self.architecture_search.inherits_weights:
             parts = [
                 Part(TRAINING, name, (name,), self.space.format(architecture))
                 for name, architecture in architectures.items()

@@ -11,6 +11,8 @@ from nasengine.protocols import Precision, SearchScale
 
 Settings = TypeVar("Settings", bound=BaseModel)
 MAX_SPLITS = 6  # 64 leaves of two ways
+PATHWISE = ("single-path", "sandwich", "shrinking")
+"""Ways of training a supernet after which its paths, or subnets, are compared with one another."""
 
 
 class SearchSettings(BaseModel):
@@ -21,7 +23,7 @@ class SearchSettings(BaseModel):
         data: what ``--data`` named.
         budget: ``quick``, ``standard`` or ``full``; each space says what they mean.
         seed: all randomness of the run comes from it.
-        training: how the supernet is trained.
+        training: how the supernet is trained; ``sandwich`` and ``shrinking`` are for elastic ones.
         selection: how an architecture is picked from it.
         strategy: proposes paths for ``sampled-paths``.
         predictor: ranks architectures before any training; None does without.
@@ -32,6 +34,7 @@ class SearchSettings(BaseModel):
         split_by: gradient matching, or one of the baselines.
         restart_leaves: leaves begin with new weights rather than inherited ones.
         preset: a published schedule of splits instead of the budget's.
+        fine_tune: networks from an elastic supernet begin with its weights; otherwise they are trained from scratch.
         device: where it runs.
         threads: of torch on the CPU; a resumed run uses the same number, since the order of additions depends on it.
         processes: that share every batch; a resumed run has as many, since batch norms depend on their shares.
@@ -51,8 +54,9 @@ class SearchSettings(BaseModel):
     budget: Literal["quick", "standard", "full"] = "standard"
     seed: int = Field(default=0, ge=0, lt=2**63)
     training: Literal[
-        "darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "proxyless", "single-path", "none"
-    ] = "fixed"
+        "darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "proxyless", "single-path", "sandwich",
+        "shrinking", "none",
+    ] = "fixed"  # fmt: skip
     selection: Literal["perturbation", "magnitude", "sampled-paths", "trials"] = "perturbation"
     strategy: str = "random"
     predictor: str | None = None
@@ -63,6 +67,7 @@ class SearchSettings(BaseModel):
     split_by: Literal["gradient-matching", "random", "exhaustive"] = "gradient-matching"
     restart_leaves: bool = True
     preset: Literal["nasbench201", "nasbench201-single-path", "darts"] | None = None
+    fine_tune: bool = True
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
     processes: int = Field(default=1, ge=1)
@@ -100,10 +105,10 @@ class SearchSettings(BaseModel):
 
     def _check_combination(self) -> None:
         faults = []
-        if (self.training == "single-path") != (self.selection == "sampled-paths"):
+        if (self.training in PATHWISE) != (self.selection == "sampled-paths"):
             faults.append(
                 f"--training {self.training} with --selection {self.selection}: expected sampled-paths after "
-                "single-path training, and perturbation or magnitude after the others"
+                f"{', '.join(PATHWISE[:-1])} or {PATHWISE[-1]} training, and perturbation or magnitude after the others"
             )
         if not (self.training == "none") == (self.selection == "trials") == (self.trials is not None):
             faults.append("--training none with --selection trials: expected them of 'nasengine nni' alone; use it")

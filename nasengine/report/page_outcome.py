@@ -103,7 +103,7 @@ def cells(content: RunContent, space: SupernetSpace | None) -> Html | None:
         return None
     if space is None:
         name = content.settings.get("space")
-        return element("p", f"The search space {name} is not installed here, so that its cells cannot be drawn.")
+        return element("p", f"The search space {name} is not installed here, or has no cells to draw.")
     genotype = genotype_of(space.topology, space.selection(space.parse(content.summary["winner"]["genotype"])))
     figures = []
     for place, kind in enumerate(space.topology.kinds):

@@ -4,14 +4,16 @@ import shlex
 from typing import Any
 
 DEFAULTS: dict[str, Any] = {
-    "training": "fixed", "strategy": "random", "predictor": None, "pool": 400, "splits": None, "ways": 2,
+    "training": "fixed", "predictor": None, "pool": 400, "splits": None, "ways": 2,
     "split_by": "gradient-matching", "preset": None, "depths": [], "sizes": [], "target": None, "max_latency_ms": None,
     "max_bytes": None, "max_peak_bytes": None, "max_macs": None, "max_parameters": None, "learning_rate": None,
     "precision": "float32",
 }  # fmt: skip
 """Options of ``nasengine search`` that are left out where they have these values."""
 ALWAYS = ("space", "data", "budget", "seed", "training", "selection", "device")
-FLAGS = {"restart_leaves": (False, "--inherit"), "compiled": (True, "--compile")}
+FLAGS = {
+    "restart_leaves": (False, "--inherit"), "fine_tune": (False, "--from-scratch"), "compiled": (True, "--compile"),
+}  # fmt: skip
 
 
 def command_of(settings: dict[str, Any]) -> str:
@@ -27,9 +29,11 @@ def command_of(settings: dict[str, Any]) -> str:
       --sizes small,large
     """
     words: list[list[str]] = []
-    for name in (*ALWAYS, *(name for name in DEFAULTS if name not in ALWAYS)):
+    is_elastic = settings.get("training") in ("sandwich", "shrinking")
+    defaults = {**DEFAULTS, "strategy": "regularized_evolution" if is_elastic else "random"}
+    for name in (*ALWAYS, *(name for name in defaults if name not in ALWAYS)):
         value = settings.get(name)
-        if value is None or (name not in ALWAYS and value == DEFAULTS[name]):
+        if value is None or (name not in ALWAYS and value == defaults[name]):
             continue
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         words.append([f"--{name.replace('_', '-')}", text])

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from nasengine.cells import genotype_of
-from nasengine.protocols import SupernetSpace
+from nasengine.protocols import SearchSpace, SupernetSpace
 from nasengine.report.cell_drawing import draw_cell, new_figure, write_figure
 from nasengine.report.split_drawing import MAX_MATRICES, draw_leaves, draw_matrix, titles
 from nasengine.report.trade_off_drawing import draw_trade_offs
@@ -14,7 +15,7 @@ from nasengine.store.journal import Event
 COLOURS = {"supernet": "#1f77b4", "winner": "#d62728", "random_baseline": "#7f7f7f"}
 
 
-def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, Any], path: Path) -> None:
+def draw_run(events: Sequence[Event], space: SearchSpace, summary: dict[str, Any], path: Path) -> None:
     """Write the picture of a finished run.
 
     Args:
@@ -23,21 +24,16 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
         summary: outcome of the run.
         path: file to write; its ending gives the type.
     """
-    topology = space.topology
-    genotype = genotype_of(topology, space.selection(space.parse(summary["winner"]["genotype"])))
-    splits = titles(summary.get("splits", []), topology.edges)
+    splits = titles(summary.get("splits", []), space.topology.edges) if isinstance(space, SupernetSpace) else []
     if splits:
         figure = new_figure((15.0, 13.0))
         above, middle, below = figure.subfigures(3, 1, height_ratios=(1, 0.8, 1.35))
         _draw_splits(middle, splits, summary)
     else:
-        figure = new_figure((15.0, 9.5))
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
-    cells = above.subplots(1, len(topology.kinds), squeeze=False)[0]
-    for axis, kind in zip(cells, topology.kinds, strict=True):
-        draw_cell(
-            axis, topology, genotype.edges(kind), "winner" if len(topology.kinds) == 1 else f"winner: {kind} cell"
-        )
+        has_cells = isinstance(space, SupernetSpace)
+        figure = new_figure((15.0, 9.5 if has_cells else 6.5))
+        above, below = figure.subfigures(2, 1, height_ratios=(1 if has_cells else 0.3, 1.35))
+    _draw_winner(above, space, summary["winner"]["genotype"])
     prediction, target = summary.get("prediction"), summary.get("target")
     widths = (1.2, 0.5, 1.5) + (0.9,) * sum(part is not None for part in (prediction, target))
     training, result, selection, *rest = below.subplots(1, len(widths), width_ratios=widths)
@@ -54,6 +50,19 @@ def draw_run(events: Sequence[Event], space: SupernetSpace, summary: dict[str, A
         f"{summary['seconds']:.0f} s"
     )
     write_figure(figure, path)
+
+
+def _draw_winner(figure: Any, space: SearchSpace, text: str) -> None:
+    """Its cells, or its genotype where it has none."""
+    if not isinstance(space, SupernetSpace):
+        figure.text(0.5, 0.3, "\n".join(["winner", "", *wrap(text, 110)]), ha="center", va="center", family="monospace")
+        return
+    topology = space.topology
+    genotype = genotype_of(topology, space.selection(space.parse(text)))
+    cells = figure.subplots(1, len(topology.kinds), squeeze=False)[0]
+    for axis, kind in zip(cells, topology.kinds, strict=True):
+        title = "winner" if len(topology.kinds) == 1 else f"winner: {kind} cell"
+        draw_cell(axis, topology, genotype.edges(kind), title)
 
 
 def _draw_splits(figure: Any, splits: list[tuple[str, dict[str, Any]]], summary: dict[str, Any]) -> None:

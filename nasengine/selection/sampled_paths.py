@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from nasengine.architecture import Architecture
-from nasengine.protocols import Evaluation, Evaluator, Strategy, SupernetSpace, TaskState
+from nasengine.protocols import Evaluation, Evaluator, SearchSpace, Strategy, TaskState
 from nasengine.randomness import seed_of
 
-MakeStrategy = Callable[[SupernetSpace, random.Random], Strategy]
+MakeStrategy = Callable[[Any, random.Random], Strategy]
+"""Takes a search space; strategies that need more of it say so."""
 
 
 class SampledPathSelection:
@@ -31,7 +32,7 @@ class SampledPathSelection:
 
     def __init__(
         self,
-        space: SupernetSpace,
+        space: SearchSpace,
         evaluator: Evaluator,
         make_strategy: MakeStrategy,
         *,

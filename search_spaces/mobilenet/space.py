@@ -9,20 +9,25 @@ others.
 the genotype's, up to the layout's. Where images are small, the first strides become 1 (``layout.fitted``).
 """
 
-from dataclasses import dataclass, replace
+import random
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from nasengine.architecture import Architecture
-from nasengine.protocols import NetworkConfig
+from nasengine.protocols import NetworkConfig, SearchScale
 from search_spaces.mobilenet.costs import NetworkCost, cost_table, largest_genotype, smallest_genotype
+from search_spaces.mobilenet.elastic import elastic_choices, sampled_genotype, shrunk_genotype
 from search_spaces.mobilenet.genotype_json import format_json
 from search_spaces.mobilenet.layout import MobileLayout, Stage
 from search_spaces.mobilenet.network import mobile_graph
 from search_spaces.mobilenet.rules import MobileRules
+from search_spaces.mobilenet.scales import ELASTIC_SCALES
 from search_spaces.structured_space import GenotypeRules, StructuredSpace
 
 IMAGENET = (3, 224, 224)
+Space = TypeVar("Space", bound="MobileSpace")
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class MobileSpace(StructuredSpace):
 
     layout: MobileLayout
 
-    def with_layout(self, layout: MobileLayout) -> "MobileSpace":
+    def with_layout(self: Space, layout: MobileLayout) -> Space:
         """The space with other stages or choices, such as fewer blocks or fixed strides, under the same name.
 
         >>> small = MOBILENET.with_layout(replace(MOBILENET.layout, stages=MOBILENET.layout.stages[:2], min_blocks=1))
@@ -72,39 +77,71 @@ class MobileSpace(StructuredSpace):
         return format_json(self._genotype(architecture))
 
 
+@dataclass(frozen=True)
+class ElasticMobileSpace(MobileSpace):
+    """A space whose largest network is trained as an elastic supernet; implements the ElasticSpace protocol.
+
+    Args:
+        scales: what each budget means here.
+    """
+
+    scales: Mapping[str, SearchScale] = field(default_factory=dict)
+
+    @property
+    def elastic_choices(self) -> tuple[str, ...]:
+        """What can shrink, in the order of training."""
+        return elastic_choices(self.layout)
+
+    def shrunk(self, choices: Collection[str]) -> Architecture:
+        """The largest architecture with some choices at their least.
+
+        >>> MOBILENET.shrunk(MOBILENET.elastic_choices) == MOBILENET.smallest()
+        True
+        """
+        return Architecture(self.name, shrunk_genotype(self.layout, choices))
+
+    def sample_within(self, choices: Collection[str], rng: random.Random) -> Architecture:
+        """Draw some choices; the others are as in the largest architecture."""
+        return Architecture(self.name, sampled_genotype(self.layout, choices, rng))
+
+
 def rules_of(rules: MobileRules) -> GenotypeRules:
     """The rules as a StructuredSpace takes them."""
     return GenotypeRules(rules.sample, rules.mutate, rules.cross, rules.fault, rules.parse, rules.format)
 
 
-def _space(layout: MobileLayout, **texts: Any) -> MobileSpace:
+def _settings(layout: MobileLayout, **texts: Any) -> dict[str, Any]:
     rules = MobileRules(layout, texts["name"])
     defaults = NetworkConfig(1000, IMAGENET, layout.stem_channels, cells=1)
     graph_of = partial(mobile_graph, layout)
-    return MobileSpace(
-        size=rules.size, rules=rules_of(rules), to_graph_of=graph_of, defaults=defaults, layout=layout, **texts
-    )
+    own = {"size": rules.size, "rules": rules_of(rules), "to_graph_of": graph_of, "defaults": defaults}
+    return {"layout": layout, **own, **texts}
 
 
-MOBILENET = _space(
-    MobileLayout(
-        (
-            Stage(24, stride=2, activation="relu"),
-            Stage(40, stride=2, activation="relu", squeezes=True),
-            Stage(80, stride=2, activation="hard_swish"),
-            Stage(112, activation="hard_swish", squeezes=True),
-            Stage(160, stride=2, activation="hard_swish", squeezes=True),
-        ),
-        expansions=(3, 4, 6),
-        min_blocks=2,
-        resolutions=(128, 160, 192, 224),
-        stem_channels=16,
-        stem_activation="hard_swish",
-        head_channels=960,
-        feature_channels=1280,
-        activation="hard_swish",
+_ONCE_FOR_ALL = MobileLayout(
+    (
+        Stage(24, stride=2, activation="relu"),
+        Stage(40, stride=2, activation="relu", squeezes=True),
+        Stage(80, stride=2, activation="hard_swish"),
+        Stage(112, activation="hard_swish", squeezes=True),
+        Stage(160, stride=2, activation="hard_swish", squeezes=True),
     ),
-    name="mobilenet",
-    title="Once-for-all, MobileNetV3 of elastic depth, kernels, widths and resolution",
-    paper="Cai et al., 2020, arXiv 1908.09791",
+    expansions=(3, 4, 6),
+    min_blocks=2,
+    resolutions=(128, 160, 192, 224),
+    stem_channels=16,
+    stem_activation="hard_swish",
+    head_channels=960,
+    feature_channels=1280,
+    activation="hard_swish",
+)
+
+MOBILENET = ElasticMobileSpace(
+    **_settings(
+        _ONCE_FOR_ALL,
+        name="mobilenet",
+        title="Once-for-all, MobileNetV3 of elastic depth, kernels, widths and resolution",
+        paper="Cai et al., 2020, arXiv 1908.09791",
+    ),
+    scales=ELASTIC_SCALES,
 )

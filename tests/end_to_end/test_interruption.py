@@ -88,6 +88,14 @@ def test_killed_darts_runs_end_as_undisturbed_ones(tmp_path):
 
 
 @pytest.mark.slow
+def test_killed_runs_over_elastic_supernets_end_as_undisturbed_ones(tmp_path):
+    """Both phases of the supernet, evolution within a limit, and fine-tuning."""
+    settings = ("--space", "mobilenet", "--budget", "quick", "--max-macs", "5M")
+    summary, seconds = undisturbed_run(tmp_path / "undisturbed", settings)
+    kill_and_compare(tmp_path, settings, summary, num_kills=4, longest=seconds)
+
+
+@pytest.mark.slow
 def test_control_c_keeps_the_journal_and_says_how_to_go_on(tmp_path, undisturbed):
     folder = tmp_path / "run"
     process = start(*NASBENCH201, "--out", str(folder))

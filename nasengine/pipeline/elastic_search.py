@@ -1,0 +1,155 @@
+"""The search over an elastic supernet: trained once, it answers what each of its subnets is worth in a moment."""
+
+import random
+from functools import partial
+from itertools import islice
+
+from nasengine.architecture import Architecture
+from nasengine.data import ImageDataset, batches
+from nasengine.errors import ConfigError, WorkerError
+from nasengine.evaluation import SharedWeightsEvaluator, SuccessiveHalving
+from nasengine.network import GraphNetwork
+from nasengine.pipeline.architecture_search import NUM_BATCHES, RECALIBRATION_BATCH_SIZE, Candidate
+from nasengine.pipeline.feasibility import Feasibility
+from nasengine.pipeline.limit_range import check_limits
+from nasengine.pipeline.settings import SearchSettings
+from nasengine.pipeline.task import Progress, run_task
+from nasengine.protocols import ElasticSpace, NetworkConfig, SearchScale, Strategy, TrainingRecipe
+from nasengine.randomness import seed_of, seeded_generator
+from nasengine.selection import MakeStrategy, SampledPathSelection
+from nasengine.store import RunStore
+from nasengine.strategies import WithinLimits
+from nasengine.supernet.elastic import ElasticSupernet, ElasticTraining, sandwich, shrinking
+from nasengine.supernet.training import recalibrate
+from nasengine.targets import Device
+
+PHASES = {"sandwich": sandwich, "shrinking": shrinking}
+
+
+class ElasticSearch:
+    """Trains an elastic supernet and evolves over its subnets, by validation images and within the limits.
+
+    Networks have the size of the supernet. They inherit its weights and are fine-tuned, or begin anew and are trained
+    as long as the supernet was; the random architecture is treated alike.
+
+    Args:
+        settings: of the run.
+        scale: sizes and lengths of everything.
+        space: what is searched.
+        dataset: ``train`` and ``validation`` are used, ``test`` is not.
+        make_strategy: proposes subnets.
+        progress: is told about every step.
+        device: whose limits the answer keeps, if there is one.
+
+    Raises:
+        ConfigError: settings that are for other spaces, limits beyond the space, or nothing that keeps them.
+    """
+
+    store: RunStore
+    halving: SuccessiveHalving | None = None
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        scale: SearchScale,
+        space: ElasticSpace,
+        dataset: ImageDataset,
+        make_strategy: MakeStrategy,
+        progress: Progress,
+        device: Device | None = None,
+    ) -> None:
+        _check_settings(settings)
+        self.settings, self.scale, self.space, self.dataset = settings, scale, space, dataset
+        self.make_strategy, self.progress = make_strategy, progress
+        self.final_config = NetworkConfig(
+            dataset.num_classes, dataset.image_shape, scale.supernet_channels, scale.supernet_cells
+        )
+        space.to_graph(space.largest(), self.final_config)  # fails here where the images are too small
+        check_limits(space, self.final_config, settings.own_limits)
+        self.phases = PHASES[settings.training](scale.supernet.epochs, space.elastic_choices)
+        count = partial(space.cost, config=self.final_config)
+        self.feasibility = None if device is None else Feasibility(space, self.final_config, device, count)
+        self.feasible = [] if self.feasibility is None else self._known_feasible(self.feasibility)
+        self.finalists: list[Candidate] = []
+        self._supernet: ElasticSupernet | None = None
+
+    @property
+    def inherits_weights(self) -> bool:
+        """Whether networks begin with weights of the supernet."""
+        return self.settings.fine_tune
+
+    @property
+    def final_recipe(self) -> TrainingRecipe:
+        """How networks are trained at the end."""
+        return self.scale.final if self.inherits_weights else self.scale.supernet
+
+    def run(self, store: RunStore) -> Architecture:
+        """Do what the store does not have yet."""
+        self.store = store
+        supernet = self._new_supernet()
+        training = ElasticTraining(
+            supernet, self.dataset, self.scale.supernet, seed=self.settings.seed, phases=self.phases
+        )
+        run_task(training, "supernet", store, self.progress, seed=self.settings.seed)
+        self._supernet = supernet
+        evaluator = SharedWeightsEvaluator(supernet, self.dataset, seed=self.settings.seed)
+        selection = SampledPathSelection(
+            self.space, evaluator, self._strategy, num_paths=self.scale.sampled_paths, seed=self.settings.seed
+        )
+        run_task(selection, "selection", store, self.progress, seed=self.settings.seed)
+        return selection.architecture()
+
+    def train_leaf(self, store: RunStore, leaf: int) -> None:
+        """There is none.
+
+        Raises:
+            WorkerError: always.
+        """
+        raise WorkerError(f"worker: expected a part of a search over an elastic supernet, got leaf {leaf}")
+
+    def network(self, architecture: Architecture) -> GraphNetwork:
+        """A network with what it inherits, or an untrained one; these start from the same seed."""
+        if self.inherits_weights and self._supernet is not None:
+            network = self._supernet.extract(architecture)
+            generator = seeded_generator(self.settings.seed, "recalibration")
+            feed = batches(self.dataset.train, self.dataset, RECALIBRATION_BATCH_SIZE, generator)
+            recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
+            return network
+        graph = self.space.to_graph(architecture, self.final_config)
+        return GraphNetwork(graph, seed_of(self.settings.seed, "final")).to(self.settings.device)
+
+    def keeps_limits(self, architecture: Architecture) -> bool:
+        """Whether an architecture keeps all limits; without a device there are none."""
+        return self.feasibility is None or self.feasibility.violation(architecture) == 0
+
+    def _new_supernet(self) -> ElasticSupernet:
+        seed = seed_of(self.settings.seed, "supernet")
+        return ElasticSupernet(self.space, self.final_config, seed).to(self.settings.device)
+
+    def _known_feasible(self, feasibility: Feasibility) -> list[Architecture]:
+        """Architectures that keep the limits; neighbours of the smallest where draws hardly do."""
+        smallest, seed = self.space.smallest(), self.settings.seed
+        known = feasibility.near(smallest, self.space, seed) if feasibility.violation(smallest) == 0 else []
+        return list(dict.fromkeys([*feasibility.check(seed, known), *known]))
+
+    def _strategy(self, space: ElasticSpace, rng: random.Random) -> Strategy:
+        made = self.make_strategy(space, rng)
+        return WithinLimits(made, self.keeps_limits, self.feasible) if self.feasible else made
+
+
+def _check_settings(settings: SearchSettings) -> None:
+    """What is for supernets with paths is refused rather than ignored."""
+    faults = []
+    if settings.training not in PHASES:
+        faults.append(f"--training {settings.training}: expected {' or '.join(PHASES)} for space {settings.space}")
+    given = {
+        "--splits": settings.splits, "--preset": settings.preset, "--predictor": settings.predictor,
+        "--depths": settings.depths, "--sizes": settings.sizes,
+    }  # fmt: skip
+    faults += [
+        f"{option}: expected none for space {settings.space}, whose supernet is elastic, got {value}; leave it out"
+        for option, value in given.items()
+        if value
+    ]
+    if faults:
+        raise ConfigError(faults)

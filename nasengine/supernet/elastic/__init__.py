@@ -1,0 +1,17 @@
+"""Elastic supernets: the weights of the largest network of a space, of which all others use a part."""
+
+from nasengine.supernet.elastic.kernels import KernelTransform
+from nasengine.supernet.elastic.phases import Phase, sandwich, shrinking
+from nasengine.supernet.elastic.sorting import sort_channels
+from nasengine.supernet.elastic.supernet import ElasticSupernet
+from nasengine.supernet.elastic.training import ElasticTraining
+
+__all__ = [
+    "ElasticSupernet",
+    "ElasticTraining",
+    "KernelTransform",
+    "Phase",
+    "sandwich",
+    "shrinking",
+    "sort_channels",
+]
