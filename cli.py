@@ -13,14 +13,17 @@ from benchmarks.commands import app as bench
 from export.commands import export
 from export.profile_command import profile
 from export.target_commands import app as target
-from nasengine.commands.init import init
+from nasengine.commands.amounts import amount
+from nasengine.commands.data_parallel import OwnProcess, in_every_process
+from nasengine.commands.init import init, names, numbers
 from nasengine.commands.nni import nni
 from nasengine.commands.report import report
-from nasengine.commands.search import RUNS_FOLDER, search
+from nasengine.commands.search import RUNS_FOLDER, new_folder, refuse_others, run_search
 from nasengine.commands.ui import ui
+from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
 from nasengine.report.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Json, finish, print_table
-from nasengine.report.tables import describe_table, runs_table, spaces_table
+from nasengine.report.tables import describe_table, family_table, runs_table, search_table, spaces_table
 from predictors.commands import app as predictor
 from predictors.commands import score
 from predictors.latency.commands import fit_latency
@@ -36,7 +39,6 @@ app.add_typer(predictor, name="predictor")
 target.command()(profile)
 target.command(name="fit")(fit_latency)
 app.add_typer(target, name="target")
-app.command()(search)
 app.command()(score)
 app.command()(init)
 app.command()(export)
@@ -46,6 +48,137 @@ app.command()(nni)
 
 
 Space = Annotated[str, typer.Option("--space", help="Name of a search space; see 'nasengine spaces'.")]
+
+
+@app.command()
+def search(
+    context: typer.Context,
+    space: Annotated[str, typer.Option(help="Search space; see 'nasengine spaces'.")] = "darts",
+    data: Annotated[
+        str, typer.Option(help="'digits', a folder of images or parquet files, an .npz file, or hub:NAME.")
+    ] = "digits",
+    budget: Annotated[
+        str, typer.Option(help="quick (under a minute), standard (minutes), full (the paper's setting).")
+    ] = "standard",
+    seed: Annotated[int, typer.Option(help="All randomness of the run comes from it.")] = 0,
+    training: Annotated[
+        str | None,
+        typer.Option(
+            help="fixed, darts, darts-second-order, snas, beta-darts, drnas, proxyless, single-path; or sandwich, "
+            "shrinking.",
+            show_default="fixed; sandwich for elastic",
+        ),
+    ] = None,
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            help="perturbation, magnitude or sampled-paths.",
+            show_default="perturbation; sampled-paths for single-path and elastic",
+        ),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="Proposes paths for sampled-paths.", show_default="random; regularized_evolution for elastic"
+        ),
+    ] = None,
+    fine_tune: Annotated[
+        bool,
+        typer.Option(
+            "--fine-tune/--from-scratch", help="Networks from an elastic supernet inherit its weights, or begin anew."
+        ),
+    ] = True,
+    predictor: Annotated[
+        str | None,
+        typer.Option(help="Ranks architectures before any training: gennape, or a file.", show_default="none"),
+    ] = None,
+    pool: Annotated[int, typer.Option(help="Architectures that the predictor ranks.")] = 400,
+    splits: Annotated[
+        int | None,
+        typer.Option(
+            help="Levels at which the supernet is split where its candidates disagree; 0 for one supernet.",
+            show_default="the budget's",
+        ),
+    ] = None,
+    ways: Annotated[int, typer.Option(help="Parts at each split.")] = 2,
+    split_by: Annotated[
+        str, typer.Option(help="gradient-matching, or to compare with: random or exhaustive.")
+    ] = "gradient-matching",
+    restart_leaves: Annotated[
+        bool,
+        typer.Option("--restart/--inherit", help="Leaves begin with new weights, or with those of the supernet."),
+    ] = True,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="A published schedule of splits: nasbench201, nasbench201-single-path or darts."),
+    ] = None,
+    depths: Annotated[
+        str, typer.Option(help="End with the winner at these depths, with commas; see 'nasengine init'.")
+    ] = "",
+    sizes: Annotated[str, typer.Option(help="Or in these sizes: small, medium, large.")] = "",
+    target: Annotated[
+        str | None, typer.Option(help="Device that the winner is for; see 'nasengine target list'.")
+    ] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Limit on the device's latency.")] = None,
+    max_bytes: Annotated[str, typer.Option(help="Limit on the ONNX file, such as 900KB or 1MB.")] = "",
+    max_peak_bytes: Annotated[str, typer.Option(help="Limit on memory of activations, such as 256KiB.")] = "",
+    max_macs: Annotated[str, typer.Option(help="Limit on multiply-accumulates, such as 20M.")] = "",
+    max_parameters: Annotated[str, typer.Option(help="Limit on parameters, such as 100K.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    learning_rate: Annotated[float | None, typer.Option(help="Override the budget's learning rates.")] = None,
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 for training on a GPU.")] = "float32",
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile networks with torch.compile.")] = False,
+    workers: WorkersOption = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's event files to the run folder, too.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder, new or empty.", show_default="runs/SPACE-DATA-TIME")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run; its own settings count.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search an architecture for your images, train it, test it and export it to ONNX."""
+
+    def work(own: OwnProcess) -> dict[str, Any]:
+        from nasengine.assembly import absolute, assemble, completed, device_of, settings_of
+        from nasengine.distribution import make_workers, threads_for
+        from nasengine.integrations.tensorboard import EventFiles
+        from nasengine.optimization import is_first_process
+        from nasengine.pipeline import SearchSettings
+        from nasengine.report.progress import make_progress
+
+        progress = EventFiles(make_progress()) if tensorboard else make_progress()
+        if resume is not None:
+            refuse_others(context)
+            settings = settings_of(resume)
+            own.join(settings.device, workers, expected=settings.processes)
+            run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
+            store = own.open(resume)
+        else:
+            content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
+            content |= {"data": absolute(data), "predictor": absolute(predictor), "target": absolute(target)}
+            content |= completed(space, training, selection, strategy)
+            amounts = {"max_bytes": max_bytes, "max_peak_bytes": max_peak_bytes, "max_macs": max_macs,
+                       "max_parameters": max_parameters}  # fmt: skip
+            content |= {name: amount(text, f"--{name.replace('_', '-')}") for name, text in amounts.items()}
+            content |= {"depths": numbers(depths, "--depths"), "sizes": names(sizes)}
+            content |= {"device": device_of(device), "threads": threads_for(workers)}
+            content |= {"processes": own.join(content["device"], workers)}
+            settings = SearchSettings.read(content, "nasengine search")
+            run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
+            folder = out or new_folder(settings)
+            store = own.create(folder, settings.model_dump(mode="json"))
+        if isinstance(progress, EventFiles) and is_first_process():
+            progress.write_below(store.folder)
+        return run_search(run, store, progress)
+
+    def show(content: dict[str, Any]) -> None:
+        print_table(*search_table(content))
+        if "family" in content:
+            print_table(*family_table(content["family"]))
+
+    finish(in_every_process(work), show, as_json)
 
 
 @app.command()
