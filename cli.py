@@ -15,8 +15,11 @@ from export.commands import export
 from export.profile_command import profile
 from export.target_commands import app as target
 from nasengine.commands.amounts import amount
+from nasengine.commands.data_parallel import OwnProcess, in_every_process, resume_command
 from nasengine.commands.init import FOLDER, init, make_family, names, numbers
+from nasengine.commands.nni import nni
 from nasengine.commands.report import report, reported, write_report
+from nasengine.commands.search_ways import FineTuneOption, SelectionOption, StrategyOption, TrainingOption
 from nasengine.commands.ui import ui
 from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
@@ -47,8 +50,11 @@ app.command()(init)
 app.command()(export)
 app.command()(report)
 app.command()(ui)
+app.command()(nni)
 
 RUNS_FOLDER = Path("runs")
+RUN_OPTIONS = ("resume", "workers", "tensorboard", "as_json")
+"""What a resumed run takes beside its own settings."""
 
 Space = Annotated[str, typer.Option("--space", help="Name of a search space; see 'nasengine spaces'.")]
 
@@ -64,32 +70,10 @@ def search(
         str, typer.Option(help="quick (under a minute), standard (minutes), full (the paper's setting).")
     ] = "standard",
     seed: Annotated[int, typer.Option(help="All randomness of the run comes from it.")] = 0,
-    training: Annotated[
-        str | None,
-        typer.Option(
-            help="darts, darts-second-order, fixed, snas, beta-darts, drnas, single-path; or sandwich, shrinking.",
-            show_default="fixed; sandwich for elastic",
-        ),
-    ] = None,
-    selection: Annotated[
-        str | None,
-        typer.Option(
-            help="perturbation, magnitude or sampled-paths.",
-            show_default="perturbation; sampled-paths for single-path and elastic",
-        ),
-    ] = None,
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            help="Proposes paths for sampled-paths.", show_default="random; regularized_evolution for elastic"
-        ),
-    ] = None,
-    fine_tune: Annotated[
-        bool,
-        typer.Option(
-            "--fine-tune/--from-scratch", help="Networks from an elastic supernet inherit its weights, or begin anew."
-        ),
-    ] = True,
+    training: TrainingOption = None,
+    selection: SelectionOption = None,
+    strategy: StrategyOption = None,
+    fine_tune: FineTuneOption = True,
     predictor: Annotated[
         str | None,
         typer.Option(help="Ranks architectures before any training: gennape, or a file.", show_default="none"),
@@ -131,6 +115,9 @@ def search(
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for training on a GPU.")] = "float32",
     compiled: Annotated[bool, typer.Option("--compile", help="Compile networks with torch.compile.")] = False,
     workers: WorkersOption = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's event files to the run folder, too.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Run folder, new or empty.", show_default="runs/SPACE-DATA-TIME")
     ] = None,
@@ -139,19 +126,21 @@ def search(
 ) -> None:
     """Search an architecture for your images, train it, test it and export it to ONNX."""
 
-    def work() -> dict[str, Any]:
+    def work(own: OwnProcess) -> dict[str, Any]:
         from nasengine.assembly import absolute, assemble, completed, device_of, settings_of
         from nasengine.distribution import make_workers, threads_for
+        from nasengine.integrations.tensorboard import EventFiles
+        from nasengine.optimization import is_first_process
         from nasengine.pipeline import SearchSettings
         from nasengine.report.progress import make_progress
-        from nasengine.store import RunStore
 
-        progress = make_progress()
+        progress = EventFiles(make_progress()) if tensorboard else make_progress()
         if resume is not None:
             _refuse_others(context)
             settings = settings_of(resume)
+            own.join(settings.device, workers, expected=settings.processes)
             run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
-            store = RunStore.open(resume)
+            store = own.open(resume)
         else:
             content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
             content |= {"data": absolute(data), "predictor": absolute(predictor), "target": absolute(target)}
@@ -161,10 +150,13 @@ def search(
             content |= {name: amount(text, f"--{name.replace('_', '-')}") for name, text in amounts.items()}
             content |= {"depths": numbers(depths, "--depths"), "sizes": names(sizes)}
             content |= {"device": device_of(device), "threads": threads_for(workers)}
+            content |= {"processes": own.join(content["device"], workers)}
             settings = SearchSettings.read(content, "nasengine search")
             run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
             folder = out or _new_folder(settings)
-            store = RunStore.create(folder, settings.model_dump(mode="json"))
+            store = own.create(folder, settings.model_dump(mode="json"))
+        if isinstance(progress, EventFiles) and is_first_process():
+            progress.write_below(store.folder)
         return _run(run, store, progress)
 
     def show(content: dict[str, Any]) -> None:
@@ -172,7 +164,7 @@ def search(
         if "family" in content:
             print_table(*family_table(content["family"]))
 
-    finish(work, show, as_json)
+    finish(in_every_process(work), show, as_json)
 
 
 @app.command()
@@ -277,24 +269,27 @@ def runs(
 
 
 def _run(search: "Search", store: "RunStore", progress: "RunProgress") -> dict[str, Any]:
+    from nasengine.optimization import is_first_process
     from nasengine.report.run_picture import draw_run
 
     try:
         progress.start()
         with reported(store):
             summary = search.run(store)
-            draw_run(store.events, search.space, summary, store.folder / "report.png")
             summary |= {"picture": str(store.folder / "report.png")}
+            if is_first_process():
+                draw_run(store.events, search.space, summary, store.folder / "report.png")
             depths, sizes = search.settings.depths, search.settings.sizes
             if depths or sizes:
                 chosen = {"depths": depths, "widths": (), "sizes": sizes}
                 usual = {"epochs": None, "tuning_epochs": None}
                 summary["family"] = make_family(search, store, store.folder / FOLDER, chosen, usual)
-            summary["page"] = write_report(store.folder)["page"]
+            if is_first_process():
+                summary["page"] = write_report(store.folder)["page"]
         return summary
     except KeyboardInterrupt:
         progress.stop()
-        sys.stderr.write(f"interrupted; go on with: nasengine search --resume {store.folder}\n")
+        sys.stderr.write(f"interrupted; go on with: {resume_command(store.folder, search.settings.processes)}\n")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     finally:
         progress.stop()
@@ -305,7 +300,7 @@ def _refuse_others(context: typer.Context) -> None:
     """A resumed run has its settings already; others beside --resume would be ignored without a word."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in ("resume", "workers", "as_json"))
+    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in RUN_OPTIONS)
     if others:
         raise ConfigError(
             f"--resume: expected no other settings, since the run has its own, got {', '.join(others)}; "

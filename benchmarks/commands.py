@@ -58,7 +58,7 @@ def supernet(
 def search(
     table: TablePath,
     data: DataPath,
-    space: Annotated[str, typer.Option(help="A space with a table: nasbench201.")] = "nasbench201",
+    space: Annotated[str, typer.Option(help="A space with a table: nasbench201 or nasbench_macro.")] = "nasbench201",
     seeds: Seeds = "0,1,2,3",
     minutes: Annotated[float, typer.Option(min=0.1, help="What a seed may take.")] = 10.0,
     methods: Annotated[str, typer.Option(help="Names of methods, with commas; 'all' for all.")] = "all",
@@ -74,13 +74,12 @@ def search(
 
         from benchmarks.results import ResultsFile
         from benchmarks.search_quality import METHODS, run
-        from benchmarks.tables import read_nasbench201
+        from benchmarks.tables import read_table
         from nasengine import registry
 
-        one_of("--space", space, ("nasbench201",))
         torch.set_num_threads(threads)
-        accuracies = read_nasbench201(table)
-        results = ResultsFile(out, ("benchmark", "method", "seed", "data", "threads"))
+        accuracies = read_table(table, space)
+        results = ResultsFile(out, ("benchmark", "space", "method", "seed", "data", "threads"))
         chosen = list(METHODS) if methods == "all" else [name.strip() for name in methods.split(",")]
         rows = run(
             registry.load("search space", space), load(data), accuracies, results,
@@ -101,6 +100,7 @@ def search(
 def correlation(
     table: TablePath,
     data: DataPath,
+    space: Annotated[str, typer.Option(help="A space with a table: nasbench201 or nasbench_macro.")] = "nasbench201",
     seeds: Seeds = "0",
     splits: Annotated[str, typer.Option(help="Numbers of levels; 0 is one supernet, 3 are eight leaves.")] = "0,1,2,3",
     architectures: Annotated[int, typer.Option(min=2, help="Random architectures.")] = 200,
@@ -115,12 +115,14 @@ def correlation(
 
         from benchmarks.rank_correlation import run
         from benchmarks.results import ResultsFile
-        from benchmarks.tables import read_nasbench201
+        from benchmarks.tables import read_table
+        from nasengine import registry
 
         torch.set_num_threads(threads)
-        results = ResultsFile(out, ("benchmark", "splits", "seed", "data", "num_architectures", "threads"))
+        results = ResultsFile(out, ("benchmark", "space", "splits", "seed", "data", "num_architectures", "threads"))
+        dataset, accuracies = load(data), read_table(table, space)
         return list(run(
-            load(data), read_nasbench201(table), results, splits=numbers(splits, "--splits"),
+            registry.load("search space", space), dataset, accuracies, results, splits=numbers(splits, "--splits"),
             seeds=numbers(seeds, "--seeds"), num_architectures=architectures, threads=threads,
         ))  # fmt: skip
 

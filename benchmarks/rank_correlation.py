@@ -13,7 +13,6 @@ from typing import Any
 
 from benchmarks.results import ResultsFile, Row, data_name, machine
 from benchmarks.tables import Table
-from nasengine import registry
 from nasengine.data import ImageDataset
 from nasengine.evaluation import SharedWeightsEvaluator
 from nasengine.graph.supergraph import Selection
@@ -29,6 +28,7 @@ RECIPE = TrainingRecipe(epochs=EPOCHS, batch_size=64, learning_rate=0.1, final_l
 
 
 def run(
+    space: SupernetSpace,
     dataset: ImageDataset,
     table: Table,
     results: ResultsFile,
@@ -39,11 +39,10 @@ def run(
     threads: int,
 ) -> Iterator[Row]:
     """One row for each number of splits and seed; those of the results file come from there."""
-    space = registry.load("search space", "nasbench201")
     for seed in seeds:
         for levels in splits:
             key = {"splits": levels, "seed": seed, "num_architectures": num_architectures, "threads": threads}
-            known = results.find(benchmark="correlation", data=data_name(dataset), **key)
+            known = results.find(benchmark="correlation", space=space.name, data=data_name(dataset), **key)
             if known is None:
                 begin = time.perf_counter()
                 found = _measure(space, dataset.reduced(NUM_TRAIN_IMAGES, None, IMAGE_SIZE, seed), table, **key)

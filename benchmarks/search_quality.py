@@ -71,7 +71,7 @@ def run(
     """Rows of all methods and seeds, those of the results file first come from there.
 
     Args:
-        space: NAS-Bench-201.
+        space: one with a table.
         dataset: CIFAR-10.
         table: looked up when a method has chosen.
         results: finished rows are appended to it.
@@ -85,11 +85,10 @@ def run(
         raise ConfigError(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}")
     for seed in seeds:
         for method in methods:
-            known = results.find(benchmark="search", method=method, seed=seed, data=data_name(dataset), threads=threads)
+            key = {"space": space.name, "seed": seed, "data": data_name(dataset), "threads": threads}
+            known = results.find(benchmark="search", method=method, **key)
             if known is None:
-                ours = results.find(
-                    benchmark="search", method=OURS, seed=seed, data=data_name(dataset), threads=threads
-                )
+                ours = results.find(benchmark="search", method=OURS, **key)
                 seconds = min(minutes * 60 * threads, ours.get("cpu_seconds", float("inf")) if ours else float("inf"))
                 found = _measure(space, dataset, method, seed, threads, seconds)
                 known = _row(space, dataset, table, method, seed, threads, minutes, found)

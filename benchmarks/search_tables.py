@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.tables import ACCURACY, read_accuracies
+from benchmarks.tables import COLUMNS, read_accuracies
 from nasengine import registry
 from nasengine.architecture import Architecture
 from nasengine.graph import ComputationGraph
@@ -14,8 +14,8 @@ from nasengine.strategies import Candidates
 from predictors.gaussian_process import FeatureBlocks, feature_blocks
 
 FILES = {
-    "nasbench_macro": ("nasbench_macro.csv.gz", "cifar10_test_mean"),
-    "nasbench201": ("nasbench201.csv.gz", ACCURACY),
+    "nasbench_macro": ("nasbench_macro.csv.gz", COLUMNS["nasbench_macro"]),
+    "nasbench201": ("nasbench201.csv.gz", COLUMNS["nasbench201"]),
 }
 """File and column of each space; accuracies are of CIFAR-10 test images, in percent."""
 

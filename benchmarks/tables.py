@@ -7,7 +7,8 @@ from pathlib import Path
 
 from nasengine.errors import ConfigError
 
-ACCURACY = "cifar10_test_200ep"
+COLUMNS = {"nasbench201": "cifar10_test_200ep", "nasbench_macro": "cifar10_test_mean"}
+"""The spaces that have tables, and the column of accuracies of each."""
 INFORMATION = ("cifar100_test_12ep", "imagenet16_120_test_12ep")
 MAX_BYTES, MAX_ROWS = 50_000_000, 1_000_000
 
@@ -17,7 +18,7 @@ class Table:
     """Rows of a table by architecture.
 
     Args:
-        accuracy: CIFAR-10 test accuracy after 200 epochs, percent, by genotype.
+        accuracy: CIFAR-10 test accuracy after the benchmark's full training, percent, by genotype.
         information: columns that decide nothing, by genotype.
     """
 
@@ -29,14 +30,16 @@ class Table:
         return 1 + sum(value > self.accuracy[genotype] for value in self.accuracy.values())
 
 
-def read_nasbench201(path: Path) -> Table:
-    """Read ``nasbench201.csv.gz``.
+def read_table(path: Path, space: str = "nasbench201") -> Table:
+    """Read ``SPACE.csv.gz``.
 
     Raises:
-        ConfigError: the file is missing, too large or lacks a column.
+        ConfigError: the file is missing, too large or lacks a column, or the space has no table.
     """
-    rows = _read(path, "nasbench201.csv.gz")
-    accuracy = _accuracies(path, rows, ACCURACY)
+    if space not in COLUMNS:
+        raise ConfigError(f"--space: expected {' or '.join(COLUMNS)}, which have tables, got {space!r}")
+    rows = _read(path, f"{space}.csv.gz")
+    accuracy = _accuracies(path, rows, COLUMNS[space])
     return Table(accuracy, {row["arch"]: _information(path, row) for row in rows})
 
 

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from export.card import PredictedLatency
+from export.operator_table import OperatorTable
 from nasengine.assembly import load_latency
 from nasengine.graph import ComputationGraph
 from nasengine.targets import Target
@@ -30,4 +31,6 @@ def predicted_latency(target: Target | None, graph: ComputationGraph) -> Predict
     if not math.isfinite(mean):
         return None
     by = f"the latency model {Path(model).name}"
+    if isinstance(latency, OperatorTable):
+        by = f"the operator table {Path(model).name}, measured on {latency.content.machine.cpu}"
     return PredictedLatency(latency_ms=mean, by=by, within_percent=100 * deviation / mean if mean > 0 else None)

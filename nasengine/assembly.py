@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from nasengine import registry
 from nasengine.errors import ConfigError, DeviceError
+from nasengine.optimization import num_processes
 from nasengine.pipeline import Parts, Search, SearchSettings
 from nasengine.pipeline.settings import PATHWISE
 from nasengine.protocols import ElasticSpace, LatencyModel, PoolPredictor, SupernetSpace
 from nasengine.store.run_store import read_settings
-from nasengine.targets import Device, Target, limits_of, load_target
+from nasengine.targets import Device, FirstProcessLatency, Target, limits_of, load_target
 
 if TYPE_CHECKING:
     from nasengine.data import ImageDataset
@@ -104,7 +105,10 @@ def load_device(settings: SearchSettings) -> Device | None:
     if settings.target is None and not limited:
         return None
     target = load_target(settings.target or ANY_DEVICE)
-    return Device(target, limits_of(target, settings.own_limits), load_latency(target))
+    latency = load_latency(target)
+    if latency is not None and num_processes() > 1:
+        latency = FirstProcessLatency(latency)
+    return Device(target, limits_of(target, settings.own_limits), latency)
 
 
 def load_latency(target: Target) -> LatencyModel | None:

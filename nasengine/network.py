@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nasengine.errors import GraphError
 from nasengine.graph.computation_graph import ComputationGraph
 from nasengine.operations.primitives import initialize_, make_function, make_module
+from nasengine.optimization import own_generator
 
 
 class GraphNetwork(nn.Module):
@@ -50,7 +51,7 @@ class GraphNetwork(nn.Module):
         if drop_path > 0 and self.training:
             if self._kept_summands is None:
                 self._kept_summands = _kept_summands(self.graph)
-            drop = _DropPath(self._kept_summands, drop_path, generator)
+            drop = _DropPath(self._kept_summands, drop_path, own_generator(generator))
         outputs = self._plan.run(x, self._functions, drop)
         return outputs[0] if len(outputs) == 1 else outputs
 

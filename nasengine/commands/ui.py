@@ -51,7 +51,7 @@ def ui(
         return {}
 
     def until_stopped() -> dict[str, Any]:
-        with _ended_by_signals():
+        with ended_by_signals():
             try:
                 return work()
             except KeyboardInterrupt:  # the way to end it, so that it is no failure
@@ -107,7 +107,7 @@ def _follow(recorded: "RecordedRun", database: "ExperimentDatabase", view: "View
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Inside, other ends than Ctrl-C are as orderly as it is; a second one does not disturb the first."""
     numbers = [signal.SIGINT, *(getattr(signal, name) for name in ENDING if hasattr(signal, name))]
     before = {number: signal.getsignal(number) for number in numbers}

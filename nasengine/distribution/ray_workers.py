@@ -6,6 +6,7 @@ our own listens on the loopback address, has no dashboard, and sends no usage st
 
 import os
 import queue
+import socket
 import threading
 from typing import Any
 
@@ -22,6 +23,7 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do soon, and warns about until then
 }
 LOOPBACK = "127.0.0.1"
+REACHABLE_SECONDS = 10.0
 
 
 class Performer:
@@ -63,6 +65,7 @@ class RayWorkers:
     Raises:
         DependencyError: Ray is not installed.
         ConfigError: the environment switches Ray's login off.
+        WorkerError: nothing answers at the address.
     """
 
     def __init__(self, address: str | None, count: int | None, settings: SearchSettings, progress: Progress) -> None:
@@ -71,6 +74,8 @@ class RayWorkers:
                 f"--workers: expected RAY_AUTH_MODE=token, got {os.environ['RAY_AUTH_MODE']!r}; without a login anyone "
                 "who reaches the cluster can run code on it"
             )
+        if address is not None:
+            _check_reachable(address)
         os.environ.update(ENVIRONMENT)
         try:
             import ray
@@ -141,3 +146,15 @@ class RayWorker:
             return self._ray.get(promise)
         except self._ray.exceptions.RayError as fault:
             raise WorkerDiedError(str(fault).strip().splitlines()[-1]) from fault
+
+
+def _check_reachable(address: str) -> None:
+    """Find out at once what Ray takes half a minute for, before anything is trained."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACHABLE_SECONDS).close()
+    except (OSError, OverflowError) as fault:
+        raise WorkerError(
+            f"--workers {address}: expected a Ray cluster that can be reached, got {fault}; see that it runs, and that "
+            "its client server listens on this port"
+        ) from fault

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nasengine.data import ImageDataset, Split, batches
 from nasengine.errors import StoreError
 from nasengine.optimization import (
+    averaged_statistics,
     cosine,
     guarded_step,
     layers_in,
@@ -18,6 +19,8 @@ from nasengine.optimization import (
     make_optimizer,
     pack_optimizer,
     set_learning_rate,
+    share_of,
+    sum_over_processes,
 )
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seeded_generator
@@ -80,15 +83,18 @@ class NetworkTraining:
         drop_path = self.recipe.drop_path * step / self.recipe.epochs
         total, correct = 0.0, 0
         feed = batches(self._split, self.dataset, self.recipe.batch_size, generator, self._augmentation)
-        for number, (images, labels) in enumerate(feed):
-            with layers_in(self.recipe.precision, images.device):
-                outputs = self._run(images, drop_path, drop_generator)
-            logits, loss = self._loss(images, outputs, labels)
-            where = f"{self.name} training, step {number} of epoch {step}"
-            total += guarded_step(loss, self.optimizer, clip=self.recipe.gradient_clip, where=where) * len(labels)
-            correct += int((logits.argmax(1) == labels).sum())
+        with averaged_statistics(self.network):
+            for number, batch in enumerate(feed):
+                (images, labels), share = share_of(batch)
+                with layers_in(self.recipe.precision, images.device):
+                    outputs = self._run(images, drop_path, drop_generator)
+                logits, loss = self._loss(images, outputs, labels)
+                where, clip = f"{self.name} training, step {number} of epoch {step}", self.recipe.gradient_clip
+                total += guarded_step(loss, self.optimizer, clip=clip, where=where, share=share) * len(batch[1])
+                correct += int((logits.argmax(1) == labels).sum())
         count = len(self._split)
-        return {"loss": total / count, "train_accuracy": correct / count, "learning_rate": rate}
+        accuracy = sum_over_processes(correct) / count
+        return {"loss": total / count, "train_accuracy": accuracy, "learning_rate": rate}
 
     def _loss(self, images: Tensor, outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(outputs, Tensor):

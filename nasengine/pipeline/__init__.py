@@ -1,6 +1,7 @@
 """The pipeline: settings, tasks that resume, and the search from data to exported network."""
 
-from nasengine.pipeline.search import Parts, Search
+from nasengine.pipeline.finding import Parts
+from nasengine.pipeline.search import Search
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_task
 

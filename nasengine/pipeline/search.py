@@ -1,7 +1,7 @@
 """From a dataset and a search space to a trained, exported and checked network."""
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,44 +9,29 @@ import torch
 
 from nasengine.architecture import Architecture
 from nasengine.checkpoint import pack
-from nasengine.data import ImageDataset
 from nasengine.errors import StoreError, WorkerError
 from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import cost, fingerprint
 from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.network import GraphNetwork
-from nasengine.pipeline.architecture_search import ArchitectureSearch
+from nasengine.optimization import check_batches, check_same
 from nasengine.pipeline.device_summary import device_summary
-from nasengine.pipeline.elastic_search import ElasticSearch
 from nasengine.pipeline.environment import record_environment
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
+from nasengine.pipeline.finding import Parts, search_of
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
-from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work, Workers
-from nasengine.protocols import ElasticSpace, Exporter, PoolPredictor, SupernetSpace, Task, TaskState
+from nasengine.pipeline.trial_results import best_trial, ends_of_trials
+from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work
+from nasengine.protocols import Exporter, Task, TaskState
 from nasengine.randomness import seed_of
-from nasengine.selection import MakeStrategy
 from nasengine.store import RunStore
-from nasengine.targets import Device
 
 MAX_DRAWN = 1000
 WINNER, BASELINE = "winner", "random_baseline"
 ONNX_NAME = "winner.onnx"
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a search is put together from; ``assembly.py`` finds them by name."""
-
-    space: SupernetSpace | ElasticSpace
-    dataset: ImageDataset
-    exporter: Exporter
-    make_strategy: MakeStrategy
-    predictor: PoolPredictor | None = None
-    device: Device | None = None
-    workers: Workers | None = None
 
 
 class Search:
@@ -71,20 +56,12 @@ class Search:
             self.scale.max_train_images, self.scale.max_test_images, self.scale.max_image_size, settings.seed
         )
         self.dataset = reduced.to(torch.device(settings.device))
+        halves = len(reduced.train), len(reduced.validation)
+        for count in halves:
+            check_batches(count, self.scale.supernet.batch_size, "supernet training")
+        check_batches(sum(halves), self.scale.final.batch_size, "network training")
         self.workers = parts.workers
-        self.architecture_search = self._search_of(parts)
-
-    def _search_of(self, parts: Parts) -> ArchitectureSearch | ElasticSearch:
-        """How an architecture is found depends on what the space states."""
-        common = (self.settings, self.scale)
-        if not isinstance(parts.space, SupernetSpace):
-            return ElasticSearch(
-                *common, parts.space, self.dataset, parts.make_strategy, self.progress, device=parts.device
-            )
-        return ArchitectureSearch(
-            *common, parts.space, self.dataset, parts.make_strategy, self.progress,
-            workers=parts.workers, predictor=parts.predictor, device=parts.device,
-        )  # fmt: skip
+        self.architecture_search = search_of(settings, self.scale, parts, dataset=self.dataset, progress=progress)
 
     def run(self, store: RunStore) -> dict[str, Any]:
         """Do everything that the store does not have yet.
@@ -94,10 +71,9 @@ class Search:
         """
         self.store = store
         torch.set_num_threads(self.settings.threads)
-        self._check_data()
-        self._check_device()
-        record_environment(store, self.settings.device)
-        winner = self.architecture_search.run(store)
+        self.record_inputs(store)
+        part = self.architecture_search
+        winner = part.run(store) if self.settings.trials is None else best_trial(store, self.space, part.keeps_limits)
         architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
         self._train_elsewhere(architectures)
         networks = {name: self._train(name, architecture) for name, architecture in architectures.items()}
@@ -128,6 +104,7 @@ class Search:
             "leaves": leaves,
             "prediction": self._prediction(leaves),
             "target": self._device(results),
+            "trials": ends_of_trials(self.store),
             "failed_leaves": {str(event["leaf"]): event["reason"] for event in self.store.find("failed-leaf")},
         }
         self.store.write_summary(summary)
@@ -153,9 +130,21 @@ class Search:
         for depth in chosen_sizes(*own, depths=self.settings.depths, widths=(), sizes=self.settings.sizes)["depths"]:
             self.space.to_graph(*resized(self.space, architecture, config, depth=depth))
 
+    def record_inputs(self, store: RunStore) -> None:
+        """Record images and limits, or see that they are those that the run began with.
+
+        Raises:
+            StoreError: they are others.
+        """
+        self.store = store
+        self._check_data()
+        self._check_device()
+        record_environment(store, self.settings.device)
+
     def _check_data(self) -> None:
         """Record which images are used; a resumed run must see the same."""
         found = self.dataset.fingerprint()
+        check_same("images", found.encode())
         known = run_once("data", {}, lambda: {"fingerprint": found, **self.data_card()}, self.store, None)
         if known["fingerprint"] != found:
             raise StoreError(

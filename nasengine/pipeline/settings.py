@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasengine.errors import ConfigError
+from nasengine.pipeline.trial_settings import TrialSettings
 from nasengine.protocols import Precision, SearchScale
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -36,12 +37,14 @@ class SearchSettings(BaseModel):
         fine_tune: networks from an elastic supernet begin with its weights; otherwise they are trained from scratch.
         device: where it runs.
         threads: of torch on the CPU; a resumed run uses the same number, since the order of additions depends on it.
+        processes: that share every batch; a resumed run has as many, since batch norms depend on their shares.
         learning_rate: overrides the budget's.
         precision: of the layers while training; ``bfloat16`` is for GPUs and gives other results.
         compiled: networks are compiled with ``torch.compile`` before they are trained.
         depths, sizes: numbers of cells, or names, of the family that the search ends with; none by default.
         target: name or file of the device that the winner is for; None for no device.
         max_latency_ms, max_bytes, max_peak_bytes, max_macs, max_parameters: limits beside the device's own.
+        trials: of ``nasengine nni``, from which the winner comes instead of a supernet; None for a supernet.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,9 +54,10 @@ class SearchSettings(BaseModel):
     budget: Literal["quick", "standard", "full"] = "standard"
     seed: int = Field(default=0, ge=0, lt=2**63)
     training: Literal[
-        "darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "single-path", "sandwich", "shrinking"
+        "darts", "darts-second-order", "fixed", "snas", "beta-darts", "drnas", "proxyless", "single-path", "sandwich",
+        "shrinking", "none",
     ] = "fixed"  # fmt: skip
-    selection: Literal["perturbation", "magnitude", "sampled-paths"] = "perturbation"
+    selection: Literal["perturbation", "magnitude", "sampled-paths", "trials"] = "perturbation"
     strategy: str = "random"
     predictor: str | None = None
     pool: int = Field(default=400, ge=10, le=1_000_000)
@@ -66,6 +70,7 @@ class SearchSettings(BaseModel):
     fine_tune: bool = True
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
+    processes: int = Field(default=1, ge=1)
     learning_rate: float | None = None
     precision: Precision = "float32"
     compiled: bool = False
@@ -77,6 +82,7 @@ class SearchSettings(BaseModel):
     max_peak_bytes: int | None = Field(default=None, gt=0)
     max_macs: int | None = Field(default=None, gt=0)
     max_parameters: int | None = Field(default=None, gt=0)
+    trials: TrialSettings | None = None
 
     @property
     def own_limits(self) -> dict[str, int | float | None]:
@@ -104,6 +110,8 @@ class SearchSettings(BaseModel):
                 f"--training {self.training} with --selection {self.selection}: expected sampled-paths after "
                 f"{', '.join(PATHWISE[:-1])} or {PATHWISE[-1]} training, and perturbation or magnitude after the others"
             )
+        if not (self.training == "none") == (self.selection == "trials") == (self.trials is not None):
+            faults.append("--training none with --selection trials: expected them of 'nasengine nni' alone; use it")
         if self.preset is not None and self.splits is not None:
             faults.append("--preset: expected no --splits beside it, since it has its own; leave one of them out")
         if self.preset is not None and self.preset.endswith("single-path") != (self.training == "single-path"):

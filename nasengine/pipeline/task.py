@@ -7,7 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from nasengine.checkpoint import pack, unpack
-from nasengine.errors import TrainingError
+from nasengine.errors import DeviceError, TrainingError
+from nasengine.optimization import check_same, num_processes
 from nasengine.protocols import Task
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
@@ -30,6 +31,11 @@ def run_task(task: Task, name: str, store: RunStore, progress: Progress, *, seed
         store: the run folder.
         progress: is told about every step.
         seed: of the run.
+
+    Raises:
+        TrainingError: the GPU's memory does not suffice.
+        DeviceError: the same where several processes share the training: one cannot go on without the others.
+        WorkerError: these processes do not agree.
     """
     last = store.last("step", task=name)
     step = 0
@@ -44,12 +50,15 @@ def run_task(task: Task, name: str, store: RunStore, progress: Progress, *, seed
         try:
             metrics = task.run_step(step)
         except torch.OutOfMemoryError as fault:
-            raise TrainingError(
+            kind = TrainingError if num_processes() == 1 else DeviceError
+            raise kind(
                 f"{name}, step {step}: expected the GPU's memory to suffice, got {str(fault).splitlines()[0]}; "
                 "use a smaller budget, or --device cpu"
             ) from fault
         seconds = round(time.perf_counter() - begin, 4)
-        store.checkpoint(name, step, pack(task.state()), metrics, seconds)
+        state = pack(task.state())
+        check_same(f"state after step {step} of {name}", state)
+        store.checkpoint(name, step, state, metrics, seconds)
         progress.advance(name, step, metrics)
         step += 1
 

@@ -6,6 +6,7 @@ from typing import Any
 from nasengine.architecture import CellEdge, CellGenotype
 from nasengine.cells.topology import CellTopology
 from nasengine.errors import ConfigError
+from nasengine.report.chain_drawing import draw_chain
 from nasengine.store.artifacts import write_file
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
@@ -33,7 +34,7 @@ def draw_cells(topology: CellTopology, genotype: CellGenotype, path: Path, *, ti
     figure = new_figure((6.4 * len(topology.kinds), 4.2))
     axes = figure.subplots(1, len(topology.kinds), squeeze=False)[0]
     for axis, kind in zip(axes, topology.kinds, strict=True):
-        draw_cell(axis, topology, genotype.edges(kind), f"{title}: {kind} cell" if kind != "cell" else title)
+        draw_cell(axis, topology, genotype.edges(kind), title if len(topology.kinds) == 1 else f"{title}: {kind} cell")
     write_figure(figure, path)
 
 
@@ -57,7 +58,10 @@ def write_figure(figure: Any, path: Path) -> None:
 
 
 def draw_cell(axis: Any, topology: CellTopology, edges: tuple[CellEdge, ...], title: str) -> None:
-    """Draw one cell into axes."""
+    """Draw one cell into axes; a cell that is a chain of layers is drawn as such."""
+    if topology.reach == 1:
+        draw_chain(axis, edges, title)
+        return
     places = _places(topology)
     labels: list[Point] = []
     for edge in edges:

@@ -112,7 +112,7 @@ def cells(content: RunContent, space: SupernetSpace | None) -> Html | None:
         draw_cell(figure.subplots(), space.topology, edges, "")
         rows = [(f"{edge.source} to {edge.target}", edge.operation) for edge in edges]
         said = "; ".join(f"{ends}: {operation}" for ends, operation in rows)
-        named = f"{kind} cell" if kind != "cell" else "cell"
+        named = f"{kind} cell" if len(space.topology.kinds) > 1 else kind.replace("layer", "chain of layers")
         figures.append(
             picture(
                 figure, f"cell{place}", f"The winner's {named}. Edges: {said}.",

@@ -36,6 +36,20 @@ def search_table(content: dict[str, Any]) -> Table:
     return ("", f"{content['space']} on {data['name']}"), rows
 
 
+def trials_table(content: dict[str, Any]) -> Table:
+    """Trials without the training of their winner."""
+    best = content["best"]
+    ends = ", ".join(
+        f"{count} {status.lower().replace('_', ' ')}" for status, count in content["ends"].items() if count
+    )
+    accuracy = "none" if best["accuracy"] is None else f"{best['accuracy']:.4f}"
+    costs = {name: value for name, value in best["metrics"].items() if name in ("macs", "params", "latency_ms")}
+    rows: Rows = [("trials", ends), ("best", best["genotype"]), ("accuracy", accuracy)]
+    rows.extend((name, f"{value:,.6g}") for name, value in costs.items())
+    rows.append(("run", content["run"]))
+    return ("", f"trials in {content['space']}"), rows
+
+
 def _target_rows(target: dict[str, Any] | None) -> Rows:
     """What the winner costs on the device, against the limits."""
     if target is None:

@@ -186,7 +186,8 @@ def list_runs(folder: Path) -> list[RunSummary]:
             found.append(RunSummary(path.parent, {}, "damaged", None))
             continue
         steps = [event for event in events if event["event"] == "step"]
-        status = "finished" if summary else f"in {steps[-1]['task']}" if steps else "started"
+        begun = "in trials" if any(event["event"] == "trial" for event in events) else "started"
+        status = "finished" if summary else f"in {steps[-1]['task']}" if steps else begun
         found.append(RunSummary(path.parent, settings, status, summary))
     return found
 

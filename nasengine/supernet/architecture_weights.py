@@ -68,6 +68,18 @@ class ArchitectureWeights(nn.Module):
             for kind, alpha in self.alpha.items()
         }
 
+    def sampled_mixture(self, progress: float, generator: torch.Generator, *, detach: bool) -> Mixture:
+        """A mixture for one batch; where samples are sparse, it computes what they name.
+
+        Args:
+            progress: share of the training that is done.
+            generator: on the CPU.
+            detach: leave the weights out of the gradient; then a sparse sample needs only its heaviest candidate.
+        """
+        weights = self.sample(progress, generator)
+        active = _active(weights, least=0.5 if detach else 0.0) if self.relaxation.is_sparse else None
+        return self.mixture(active=active, detach=detach, weights=weights)
+
     def penalty(self, progress: float) -> Float[Tensor, ""]:
         """What the relaxation adds to the validation loss, as the mean over kinds of cells."""
         found = [self.relaxation.penalty(alpha, self.valid(kind), progress) for kind, alpha in self.alpha.items()]
@@ -97,3 +109,13 @@ class ArchitectureWeights(nn.Module):
                 hard[torch.arange(len(picks)), list(picks.values())] = 1.0
                 chosen[kind] = rows.index_copy(0, edges, hard)
         return Mixture(chosen, active)
+
+
+def _active(weights: Weights, least: float) -> Selection:
+    """Candidates whose weight is above a number."""
+    rows = {kind: (values.detach().cpu() > least).tolist() for kind, values in weights.items()}
+    return {
+        (kind, edge): tuple(pick for pick, is_there in enumerate(row) if is_there)
+        for kind, edges in rows.items()
+        for edge, row in enumerate(edges)
+    }

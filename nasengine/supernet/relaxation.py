@@ -1,7 +1,7 @@
 """How architecture weights become the weights of a mixture: deterministic, or drawn anew for every batch."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,10 @@ class Relaxation(Protocol):
 
     ``mean`` gives the expected weights; ``sample`` draws weights for one batch; ``penalty`` is added to the validation
     loss. ``progress`` is the share of the training that is done, in [0, 1]. Places that are not valid get weight 0.
+    ``is_sparse`` says that samples are zero but for a few candidates, so that the others need not be computed.
     """
+
+    is_sparse: ClassVar[bool]
 
     def mean(self, alpha: Values, valid: Valid) -> Values: ...
     def sample(self, alpha: Values, valid: Valid, progress: float, generator: torch.Generator) -> Values: ...
@@ -36,6 +39,7 @@ class Softmax:
     """
 
     beta: float = 0.0
+    is_sparse: ClassVar[bool] = False
 
     def mean(self, alpha: Values, valid: Valid) -> Values:
         """The softmax."""
@@ -63,6 +67,7 @@ class GumbelSoftmax:
 
     first_temperature: float = 1.0
     last_temperature: float = 0.1
+    is_sparse: ClassVar[bool] = False
 
     def mean(self, alpha: Values, valid: Valid) -> Values:
         """Probabilities of the operations, which is what samples converge to as the temperature falls."""
@@ -93,6 +98,7 @@ class Dirichlet:
     """
 
     anchor_weight: float = 1e-3
+    is_sparse: ClassVar[bool] = False
 
     def mean(self, alpha: Values, valid: Valid) -> Values:
         """Shares of the concentrations."""
@@ -116,6 +122,40 @@ class Dirichlet:
             )
             total = total + torch.distributions.kl_divergence(found, anchor)
         return self.anchor_weight * total
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryGates:
+    """One path a batch, with gradients for two: ProxylessNAS (Cai et al., 2019, arXiv 1812.00332, section 3.2).
+
+    Of each edge two candidates are drawn by their probabilities, and one of the two by theirs among these. It has
+    weight 1; the gradient of a weight goes to the architecture weights of both, by the softmax over the two.
+    """
+
+    is_sparse: ClassVar[bool] = True
+    _open: ClassVar[float] = 1e-30
+    """Weight of the second: nothing in a sum, but not zero, since its output is needed for the gradient."""
+
+    def mean(self, alpha: Values, valid: Valid) -> Values:
+        """Probabilities of the candidates."""
+        return alpha.masked_fill(~valid, -torch.inf).softmax(1)
+
+    def sample(self, alpha: Values, valid: Valid, progress: float, generator: torch.Generator) -> Values:
+        """Weight 1 for one candidate of each edge."""
+        kept = alpha.masked_fill(~valid, -torch.inf)
+        # The largest of logits plus Gumbel noise are draws without replacement (Vieira, 2014).
+        uniform = torch.rand(alpha.shape, generator=generator).clamp(1e-20, 1 - 1e-7).to(alpha)
+        noisy = (kept.detach() - torch.log(-torch.log(uniform))).masked_fill(~valid, -torch.inf)
+        pair = noisy.topk(min(2, alpha.shape[1]), dim=1).indices
+        chances = kept.gather(1, pair).softmax(1)
+        first = torch.rand(len(alpha), generator=generator).to(alpha) < chances[:, 0].detach()
+        hard = torch.full_like(chances, self._open).masked_fill(~valid.gather(1, pair), 0.0)
+        hard[torch.arange(len(alpha)), (~first).long()] = 1.0
+        return torch.zeros_like(alpha).scatter(1, pair, hard + (chances - chances.detach()))
+
+    def penalty(self, alpha: Values, valid: Valid, progress: float) -> Float[Tensor, ""]:
+        """None."""
+        return alpha.new_zeros(())
 
 
 def _concentration(alpha: Values) -> Values:

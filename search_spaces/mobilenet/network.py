@@ -13,7 +13,7 @@ from nasengine.graph.computation_graph import ComputationGraph
 from nasengine.protocols import NetworkConfig
 from search_spaces.mobilenet.genotype import InvertedResidual, MobileGenotype
 from search_spaces.mobilenet.layout import MobileLayout, Stage, divisible, fitted
-from search_spaces.pieces import conv_norm
+from search_spaces.pieces import Builder, conv_norm
 
 SQUEEZE_RATIO = 4
 """Channels of a squeezed block over those between its two convolutions."""
@@ -53,7 +53,7 @@ def first_block(layout: MobileLayout) -> BlockSetting:
     return BlockSetting(InvertedResidual(3, 1), stage, 1)
 
 
-def add_stem(builder: GraphBuilder, layout: MobileLayout, image: int, resolution: int) -> int:
+def add_stem(builder: Builder, layout: MobileLayout, image: int, resolution: int) -> int:
     """Images at the resolution, through the stem and the first block.
 
     Resizing is linear between pixels and part of the network, so that whoever feeds it need not know the resolution.
@@ -68,7 +68,7 @@ def add_stem(builder: GraphBuilder, layout: MobileLayout, image: int, resolution
     return add_block(builder, last, first_block(layout), "first")
 
 
-def add_block(builder: GraphBuilder, source: int, setting: BlockSetting, name: str) -> int:
+def add_block(builder: Builder, source: int, setting: BlockSetting, name: str) -> int:
     """An inverted residual (Sandler et al., 2018, arXiv 1801.04381); the input is added where the shape stays."""
     block, stage, stride = setting.block, setting.stage, setting.stride
     inputs = builder.shape(source)[0]
@@ -92,7 +92,7 @@ def hidden_channels(inputs: int, block: InvertedResidual) -> int:
     return inputs if block.expansion == 1 else divisible(round(inputs * block.expansion))
 
 
-def add_head(builder: GraphBuilder, layout: MobileLayout, source: int, num_classes: int) -> int:
+def add_head(builder: Builder, layout: MobileLayout, source: int, num_classes: int) -> int:
     """A last convolution, global pooling, perhaps a linear layer, and the classifier."""
     last = conv_norm(builder, source, "head", layout.head_channels, 1, activation=layout.activation)
     last = builder.add("mean", last, name="head/pool", axes=(1, 2))
@@ -102,7 +102,7 @@ def add_head(builder: GraphBuilder, layout: MobileLayout, source: int, num_class
     return builder.add("linear", last, name="head/classifier", features=num_classes, bias=True)
 
 
-def _squeeze(builder: GraphBuilder, source: int, name: str) -> int:
+def _squeeze(builder: Builder, source: int, name: str) -> int:
     """Channels times weights of their own, from 0 to 1, that depend on the means of all channels."""
     channels = builder.shape(source)[0]
     last = builder.add("mean", source, name=f"{name}/pool", axes=(1, 2), keepdim=True)

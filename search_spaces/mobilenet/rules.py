@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -28,13 +29,17 @@ class MobileRules:
     Args:
         layout: stages and choices.
         space: its name, for messages.
+        allowed: choices of a part of the space, by stage and place; all of them by default.
     """
 
     layout: MobileLayout
     space: str
+    allowed: Mapping[tuple[int, int], tuple[Block, ...]] | None = None
 
-    def choices(self, place: int) -> tuple[Block, ...]:
+    def choices(self, stage: int, place: int) -> tuple[Block, ...]:
         """What may stand at a place of a stage, the first being 0; nothing comes last, where it may be skipped."""
+        if self.allowed is not None:
+            return self.allowed[(stage, place)]
         return self._optional if place and self.layout.min_blocks is None else self._blocks
 
     @cached_property
@@ -54,7 +59,7 @@ class MobileRules:
     def size(self) -> int:
         """Number of genotypes."""
         by_stage = (
-            sum(math.prod(len(self.choices(place)) for place in range(length)) for length in self.lengths(stage))
+            sum(math.prod(len(self.choices(stage, place)) for place in range(length)) for length in self.lengths(stage))
             for stage in range(len(self.layout.stages))
         )
         return math.prod(by_stage) * len(self.layout.resolutions)
@@ -62,7 +67,7 @@ class MobileRules:
     def sample(self, rng: random.Random) -> MobileGenotype:
         """Draw the depth of each stage, its blocks, and the resolution, each uniformly."""
         stages = (
-            tuple(rng.choice(self.choices(place)) for place in range(rng.choice(self.lengths(stage))))
+            tuple(rng.choice(self.choices(stage, place)) for place in range(rng.choice(self.lengths(stage))))
             for stage in range(len(self.layout.stages))
         )
         return MobileGenotype(tuple(stages), rng.choice(self.layout.resolutions))
@@ -73,12 +78,12 @@ class MobileRules:
             partial(self._with_other_block, genotype, stage, place)
             for stage, blocks in enumerate(genotype.stages)
             for place in range(len(blocks))
-            if len(self.choices(place)) > 1
+            if len(self.choices(stage, place)) > 1
         ]
         depths = [stage for stage in range(len(genotype.stages)) if len(self.lengths(stage)) > 1]
         moves += [partial(self._with_other_depth, genotype, stage) for stage in depths]
         moves += [partial(self._with_other_resolution, genotype)] * (len(self.layout.resolutions) > 1)
-        return rng.choice(moves)(rng)
+        return rng.choice(moves)(rng) if moves else genotype
 
     def cross(self, first: MobileGenotype, second: MobileGenotype, rng: random.Random) -> MobileGenotype:
         """Depth and resolution of either parent; each block of either that has it."""
@@ -115,13 +120,16 @@ class MobileRules:
         if len(blocks) not in lengths:
             wanted = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
             return f"stage {stage}: expected {wanted} blocks, got {len(blocks)}"
-        faults = (self._fault_of_block(place, block) for place, block in enumerate(blocks))
+        faults = (self._fault_of_block(stage, place, block) for place, block in enumerate(blocks))
         found = next(((place, fault) for place, fault in enumerate(faults) if fault), None)
         return None if found is None else f"stage {stage}, block {found[0]}: {found[1]}"
 
-    def _fault_of_block(self, place: int, block: Block) -> str | None:
-        if block in self.choices(place):
+    def _fault_of_block(self, stage: int, place: int, block: Block) -> str | None:
+        known = self.choices(stage, place)
+        if block in known:
             return None
+        if self.allowed is not None:
+            return f"expected one of {', '.join(map(format_block, known))}, got {format_block(block)}"
         if block is None:
             reason = "the first block sets the shape" if self.layout.min_blocks is None else "list fewer blocks"
             return f"expected a block, got skip; {reason}"
@@ -132,14 +140,14 @@ class MobileRules:
 
     def _with_other_block(self, genotype: MobileGenotype, stage: int, place: int, rng: random.Random) -> MobileGenotype:
         blocks = genotype.stages[stage]
-        new = rng.choice([choice for choice in self.choices(place) if choice != blocks[place]])
+        new = rng.choice([choice for choice in self.choices(stage, place) if choice != blocks[place]])
         return _with_stage(genotype, stage, (*blocks[:place], new, *blocks[place + 1 :]))
 
     def _with_other_depth(self, genotype: MobileGenotype, stage: int, rng: random.Random) -> MobileGenotype:
         """One block less at the end, or a new one more."""
         blocks = genotype.stages[stage]
         length = rng.choice([len(blocks) + step for step in (-1, 1) if len(blocks) + step in self.lengths(stage)])
-        more = tuple(rng.choice(self.choices(place)) for place in range(len(blocks), length))
+        more = tuple(rng.choice(self.choices(stage, place)) for place in range(len(blocks), length))
         return _with_stage(genotype, stage, (*blocks[:length], *more))
 
     def _with_other_resolution(self, genotype: MobileGenotype, rng: random.Random) -> MobileGenotype:

@@ -1,6 +1,5 @@
-"""ProxylessNAS and once-for-all: the search spaces, and spaces with other layouts.
+"""MobileNet spaces with any layout, and once-for-all; ``proxylessnas`` is in ``chain``.
 
-``proxylessnas`` (Cai et al., 2019, arXiv 1812.00332): 21 places, each but the first of a stage may be skipped.
 ``mobilenet`` (Cai et al., 2020, arXiv 1908.09791, "once-for-all"): the first two to four blocks of five stages of
 MobileNetV3 (Howard et al., 2019, arXiv 1905.02244), and the resolution. Once-for-all draws it from 128, 132, ..., 224;
 here it is 128, 160, 192 or 224, which stay four different sizes where images have 8 pixels a side; a layout may state
@@ -21,7 +20,7 @@ from nasengine.protocols import NetworkConfig, SearchScale
 from search_spaces.mobilenet.costs import NetworkCost, cost_table, largest_genotype, smallest_genotype
 from search_spaces.mobilenet.elastic import elastic_choices, sampled_genotype, shrunk_genotype
 from search_spaces.mobilenet.genotype_json import format_json
-from search_spaces.mobilenet.layout import MobileLayout, Stage, stage_list
+from search_spaces.mobilenet.layout import MobileLayout, Stage
 from search_spaces.mobilenet.network import mobile_graph
 from search_spaces.mobilenet.rules import MobileRules
 from search_spaces.mobilenet.scales import ELASTIC_SCALES
@@ -50,7 +49,7 @@ class MobileSpace(StructuredSpace):
         """
         rules = MobileRules(layout, self.name)
         return replace(
-            self, layout=layout, size=rules.size, rules=_rules(rules), to_graph_of=partial(mobile_graph, layout)
+            self, layout=layout, size=rules.size, rules=rules_of(rules), to_graph_of=partial(mobile_graph, layout)
         )
 
     def cost(self, architecture: Architecture, config: NetworkConfig) -> NetworkCost:
@@ -106,7 +105,8 @@ class ElasticMobileSpace(MobileSpace):
         return Architecture(self.name, sampled_genotype(self.layout, choices, rng))
 
 
-def _rules(rules: MobileRules) -> GenotypeRules:
+def rules_of(rules: MobileRules) -> GenotypeRules:
+    """The rules as a StructuredSpace takes them."""
     return GenotypeRules(rules.sample, rules.mutate, rules.cross, rules.fault, rules.parse, rules.format)
 
 
@@ -114,20 +114,9 @@ def _settings(layout: MobileLayout, **texts: Any) -> dict[str, Any]:
     rules = MobileRules(layout, texts["name"])
     defaults = NetworkConfig(1000, IMAGENET, layout.stem_channels, cells=1)
     graph_of = partial(mobile_graph, layout)
-    own = {"size": rules.size, "rules": _rules(rules), "to_graph_of": graph_of, "defaults": defaults}
+    own = {"size": rules.size, "rules": rules_of(rules), "to_graph_of": graph_of, "defaults": defaults}
     return {"layout": layout, **own, **texts}
 
-
-def _space(layout: MobileLayout, **texts: Any) -> MobileSpace:
-    return MobileSpace(**_settings(layout, **texts))
-
-
-PROXYLESSNAS = _space(
-    MobileLayout(stage_list((24, 40, 80, 96, 192, 320), (4, 4, 4, 4, 4, 1), (2, 2, 2, 1, 2, 1))),
-    name="proxylessnas",
-    title="ProxylessNAS, 21 inverted residuals",
-    paper="Cai et al., 2019, arXiv 1812.00332",
-)
 
 _ONCE_FOR_ALL = MobileLayout(
     (

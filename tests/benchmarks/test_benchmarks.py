@@ -13,7 +13,7 @@ import cli
 from benchmarks.reference_supernet import reference_of
 from benchmarks.results import ResultsFile
 from benchmarks.search_quality import METHODS, OURS, run
-from benchmarks.tables import Table, read_nasbench201
+from benchmarks.tables import Table, read_table
 from nasengine.errors import ConfigError
 from nasengine.pipeline import SearchSettings
 from nasengine.protocols import NetworkConfig
@@ -82,7 +82,7 @@ def test_settings_of_all_methods_are_valid():
 
 def test_tables_are_read(tmp_path):
     other = ARCH.replace("skip_connect", "none")
-    table = read_nasbench201(write_table(tmp_path / "t.csv.gz", f"0,{ARCH},93.5,60,\n1,{other},94.0,,\n"))
+    table = read_table(write_table(tmp_path / "t.csv.gz", f"0,{ARCH},93.5,60,\n1,{other},94.0,,\n"))
     assert table.accuracy == {ARCH: 93.5, other: 94.0}
     assert table.information[ARCH] == {"cifar100_test_12ep": 60.0}
     assert table.rank(other) == 1
@@ -104,7 +104,7 @@ def test_broken_tables_are_refused(tmp_path, content, message):
     path = tmp_path / "table.csv.gz"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=message):
-        read_nasbench201(path)
+        read_table(path)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,6 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message):
 
 @pytest.mark.benchmark_data
 def test_the_published_table_has_the_published_best(benchmark_folder):
-    table = read_nasbench201(benchmark_folder / "nasbench201.csv.gz")
+    table = read_table(benchmark_folder / "nasbench201.csv.gz")
     assert len(table.accuracy) == 15_625
     assert max(table.accuracy.values()) == pytest.approx(94.3733)

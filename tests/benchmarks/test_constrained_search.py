@@ -18,7 +18,7 @@ from benchmarks.constrained_search import BUDGETS, KEY, run, summary
 from benchmarks.device_tables import DeviceTable
 from benchmarks.results import ResultsFile
 from benchmarks.search_tables import SearchTable
-from benchmarks.tables import ACCURACY
+from benchmarks.tables import COLUMNS
 from nasengine.errors import ConfigError
 from nasengine.gene_space import GeneSpace
 from nasengine.strategies import Constraint, Constraints
@@ -133,7 +133,10 @@ def test_every_method_starts_with_members_of_the_space(table):
 def write(folder, latency):
     """One network in both tables."""
     text = "|none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
-    for name, column, value in (("nasbench201", ACCURACY, 90.0), ("nasbench201_hardware", "pi_latency_ms", latency)):
+    for name, column, value in (
+        ("nasbench201", COLUMNS["nasbench201"], 90.0),
+        ("nasbench201_hardware", "pi_latency_ms", latency),
+    ):
         with gzip.open(folder / f"{name}.csv.gz", "wt") as file:
             file.write(f"arch,{column}\n{text},{value}\n")
     return folder

@@ -18,6 +18,7 @@ def digits():
     return load().reduced(400, 100, None, 0)
 
 
+@pytest.mark.slow
 def test_a_row_holds_all_figures_and_is_not_run_again(digits, tmp_path):
     results = ResultsFile(tmp_path / "rows.jsonl", KEY)
     settings = {"seeds": [2], "threads": 1, "epochs": 1}

@@ -5,7 +5,7 @@ import torch
 
 from nasengine.distribution.choosing import read_choice, threads_for
 from nasengine.distribution.ray_workers import RayWorkers
-from nasengine.errors import ConfigError
+from nasengine.errors import ConfigError, WorkerError
 from nasengine.pipeline import SearchSettings
 from nasengine.report.progress import LineProgress
 
@@ -46,3 +46,11 @@ def test_ray_without_a_login_is_refused(monkeypatch):
     settings = SearchSettings.read({"space": "nasbench201", "data": "digits"}, "test")
     with pytest.raises(ConfigError, match="expected RAY_AUTH_MODE=token, got 'disabled'; without a login anyone"):
         RayWorkers(None, 1, settings, LineProgress())
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:1", "ray://127.0.0.1:99999", "ray://no-such-host.invalid:10001"])
+def test_a_cluster_that_does_not_answer_is_refused_at_once(monkeypatch, address):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    settings = SearchSettings.read({"space": "nasbench201", "data": "digits"}, "test")
+    with pytest.raises(WorkerError, match=f"--workers {address}: expected a Ray cluster that can be reached"):
+        RayWorkers(address, None, settings, LineProgress())

@@ -260,6 +260,7 @@ def test_a_full_disk_is_one_sentence_and_the_run_can_go_on(few_images, tmp_path,
     assert resumed["winner"] == undisturbed["winner"]
 
 
+@pytest.mark.slow
 def test_divergence_is_one_sentence_and_keeps_the_checkpoint(few_images, tmp_path):
     folder = tmp_path / "run"
     result = call(

@@ -13,6 +13,8 @@ from export.commands import export
 
 app = typer.Typer()
 app.command()(export)
+pytestmark = pytest.mark.slow
+
 BUNDLE = {"model.onnx", "model.int8.onnx", "card.md", "card.json", "labels.txt", "preprocessing.json", "infer.py"}
 TARGET = 'name = "mine"\ntitle = "My board"\nruntime = "litert-micro"\ndata_types = ["int8"]\n[limits]\n'
 

@@ -95,6 +95,7 @@ def test_killed_runs_over_elastic_supernets_end_as_undisturbed_ones(tmp_path):
     kill_and_compare(tmp_path, settings, summary, num_kills=4, longest=seconds)
 
 
+@pytest.mark.slow
 def test_control_c_keeps_the_journal_and_says_how_to_go_on(tmp_path, undisturbed):
     folder = tmp_path / "run"
     process = start(*NASBENCH201, "--out", str(folder))

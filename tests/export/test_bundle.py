@@ -32,7 +32,7 @@ from nasengine.targets import Limits, Target
 from search_spaces.nasbench201 import NASBENCH201
 
 BUNDLE = {"model.onnx", "model.int8.onnx", "card.md", "card.json", "labels.txt", "preprocessing.json", "infer.py"}
-ALLOWED = {"onnxruntime", "numpy", "json", "sys", "pathlib"}
+ALLOWED = {"os", "onnxruntime", "numpy", "json", "sys", "pathlib"}
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +156,7 @@ def test_the_script_runs_where_only_the_runtime_is_installed(bundle, winner, tmp
         assert answer.stdout.strip() == winner.dataset.class_names[int(expected[index])]
 
 
+@pytest.mark.slow
 def test_training_with_int8_is_kept_where_it_helps(bundle, winner, tmp_path):
     made = write_int8(bundle / "model.onnx", tmp_path / "model.int8.onnx", winner, target=None, tuning_epochs=2)
     without, tuned = map(float, re.search(r"accuracy ([0-9.]+) without, ([0-9.]+) with", made.method).groups())
@@ -184,6 +185,7 @@ def test_limits_are_checked_on_the_files(bundle, winner, tmp_path):
         refuse_excess(device(peak_bytes=10, macs=5), {**values, "macs": 6})
 
 
+@pytest.mark.slow
 def test_a_broken_limit_leaves_nothing(winner, tmp_path):
     with pytest.raises(ExportError, match="target tiny: expected at most 1,000 model_bytes, got [0-9,]+"):
         write_bundle(tmp_path / "out", winner, Choices(target=device(model_bytes=1_000), runs=1))

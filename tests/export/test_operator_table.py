@@ -89,6 +89,7 @@ def test_a_profile_goes_on_where_it_was_interrupted(profiled, tmp_path, monkeypa
         profile([SIZED], tmp_path / "here.json", ProfileSettings(threads=2))
 
 
+@pytest.mark.slow
 def test_predictions_rank_networks_as_measured(profiled):
     _, table, _ = profiled
     rng, (space, config) = random.Random(9), SIZED

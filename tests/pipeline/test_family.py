@@ -83,6 +83,7 @@ def test_a_family_that_is_interrupted_goes_on(ancestor, tmp_path):
     assert (tmp_path / "family.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the exporter, about torch itself
 def test_members_of_other_widths_and_their_files(ancestor, tmp_path):
     settings = SETTINGS.model_copy(update={"depths": (2,), "widths": (4, 8), "epochs": 1, "tuning_epochs": 0})

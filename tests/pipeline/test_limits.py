@@ -60,7 +60,12 @@ def resumed(folder, found: Device, **changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"splits": 0}, {"training": "single-path", "selection": "sampled-paths", "splits": 0}]
+    "changes",
+    [
+        {},
+        pytest.param({"splits": 0}, marks=pytest.mark.slow),
+        pytest.param({"training": "single-path", "selection": "sampled-paths", "splits": 0}, marks=pytest.mark.slow),
+    ],
 )
 def test_winner_and_baseline_keep_the_limits(tmp_path, changes):
     limited = device(latency_ms=LIMIT)

@@ -85,6 +85,7 @@ def test_a_whole_run(tmp_path):
         ("snas", "perturbation", 0),
         ("beta-darts", "magnitude", 1),
         ("drnas", "magnitude", 0),
+        ("proxyless", "magnitude", 0),
     ],
 )
 def test_every_way_of_searching(tmp_path, training, selection, splits):

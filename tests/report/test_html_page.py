@@ -136,6 +136,7 @@ def hostile(value):
     return value + HOSTILE if isinstance(value, str) else value
 
 
+@pytest.mark.slow
 def test_texts_of_a_run_stay_texts(whole):
     events = tuple({**event, "metrics": hostile(event.get("metrics", {}))} for event in whole.events)
     settings = {**whole.settings, "data": HOSTILE, "target": HOSTILE}
@@ -155,6 +156,7 @@ def test_texts_of_a_run_stay_texts(whole):
     assert len(page.all("svg")) >= 8
 
 
+@pytest.mark.slow
 def test_strangers_genotypes_do_not_end_the_page(whole):
     summary = {**whole.summary, "winner": {**whole.summary["winner"], "genotype": HOSTILE}}
     page = tree(dataclasses.replace(whole, summary=summary))
@@ -189,6 +191,7 @@ def test_a_run_that_stopped_says_why_until_it_goes_on(bare):
     assert "is not finished: supernet has 2 steps" in tree(bare(step, stopped, step)).text
 
 
+@pytest.mark.slow
 def test_long_runs_are_cut_and_the_page_says_so(bare):
     rng = random.Random(0)
     steps = [
@@ -206,6 +209,7 @@ def test_long_runs_are_cut_and_the_page_says_so(bare):
     assert len(text.encode()) < 1_500_000
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_page(whole, whole_text, sampled, tmp_path):
     assert page_of(whole, NASBENCH201) == whole_text
     content = read_run(sampled)

@@ -130,6 +130,7 @@ def test_perturbation_compares_what_the_supernet_says(dataset, criterion):
     supernet.load_state_dict(before)
 
 
+@pytest.mark.slow
 def test_darts_selection_keeps_two_edges_a_node_and_reports_why(dataset):
     training = trained(DARTS, dataset, epochs=1, cells=3)
     selection = select(DARTS, training, dataset)

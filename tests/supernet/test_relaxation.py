@@ -1,19 +1,21 @@
 """Distributions over mixtures, against their definitions."""
 
+import itertools
 import math
 
 import pytest
 import torch
 
 from nasengine.errors import ConfigError
-from nasengine.supernet import ArchitectureWeights
-from nasengine.supernet.relaxation import Dirichlet, GumbelSoftmax, Softmax
+from nasengine.protocols import NetworkConfig
+from nasengine.supernet import ArchitectureWeights, Supernet
+from nasengine.supernet.relaxation import BinaryGates, Dirichlet, GumbelSoftmax, Softmax
 from nasengine.supernet.training import ARCHITECTURE_TRAININGS, ArchitectureTraining
 from search_spaces.nasbench201 import NASBENCH201
 
 ALPHA = torch.tensor([[0.5, -1.0, 1.5, 9.0], [0.0, 0.0, 0.0, 9.0]])
 VALID = torch.tensor([[True, True, True, False], [True, True, False, False]])
-ALL = (Softmax(), Softmax(beta=50.0), GumbelSoftmax(), Dirichlet())
+ALL = (Softmax(), Softmax(beta=50.0), GumbelSoftmax(), Dirichlet(), BinaryGates())
 
 
 def draw(relaxation, count=4000, progress=0.0):
@@ -98,3 +100,41 @@ def test_architecture_weights_of_every_training_can_be_sampled():
 def test_the_second_order_needs_a_mixture_that_stays_the_same():
     with pytest.raises(ConfigError, match="expected the softmax relaxation, got Dirichlet"):
         ArchitectureTraining(order=2, relaxation=Dirichlet())
+
+
+def test_gates_open_each_path_as_often_as_the_method_says():
+    """Two candidates drawn without replacement, then one of the two: enumerated over all ordered pairs."""
+    chances = ALPHA[0, :3].softmax(0)
+    expected = torch.zeros(3)
+    for first, second in itertools.permutations(range(3), 2):
+        drawn = chances[first] * chances[second] / (1 - chances[first])
+        pair = chances[[first, second]] / chances[[first, second]].sum()
+        expected[first] += drawn * pair[0]
+        expected[second] += drawn * pair[1]
+    samples = draw(BinaryGates())
+    torch.testing.assert_close((samples[:, 0, :3] > 0.5).float().mean(0), expected, atol=0.03, rtol=0)
+    assert ((samples > 0).sum(2) == 2).all()
+    assert ((samples > 0.5).sum(2) == 1).all()
+
+
+def test_gradients_of_gates_are_those_of_the_softmax_over_the_two():
+    alpha = torch.tensor([[0.3, -0.2, 0.7]], requires_grad=True)
+    weights = BinaryGates().sample(alpha, torch.ones(1, 3, dtype=torch.bool), 0.0, torch.Generator().manual_seed(1))
+    outputs = torch.tensor([[2.0, -1.0, 5.0]])
+    (weights * outputs).sum().backward()
+    pair = (weights[0] > 0).nonzero()[:, 0]
+    chances = alpha.detach()[0, pair].softmax(0)
+    mean = (chances * outputs[0, pair]).sum()
+    expected = torch.zeros(3).index_copy(0, pair, chances * (outputs[0, pair] - mean))  # derivative of a softmax
+    torch.testing.assert_close(alpha.grad[0], expected)
+
+
+def test_sparse_mixtures_compute_what_they_name_and_give_the_same():
+    alphas = ArchitectureWeights(NASBENCH201.topology, seed=1, relaxation=BinaryGates())
+    supernet = Supernet(NASBENCH201, NetworkConfig(4, (3, 8, 8), 4, 1, searching=True), seed=0)
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for detach, count in ((True, 1), (False, 2)):
+        found = alphas.sampled_mixture(0.0, torch.Generator().manual_seed(2), detach=detach)
+        assert {len(picks) for picks in found.active.values()} == {count}
+        whole = alphas.mixture(detach=detach, weights=found.weights)
+        torch.testing.assert_close(supernet(images, found), supernet(images, whole), atol=1e-5, rtol=1e-5)

@@ -21,7 +21,13 @@ IMAGES = torch.randn(60, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 METADATA = {"genotype": "g" * 300, "classes": "c" * 200, "preprocessing": "p" * 300}
 
 
-@pytest.mark.parametrize(("space", "size"), [(DARTS, (12, 4)), (NASBENCH201, (16, 2))], ids=["darts", "nasbench201"])
+@pytest.mark.parametrize(
+    ("space", "size"),
+    [
+        pytest.param(DARTS, (12, 4), id="darts", marks=pytest.mark.slow),
+        pytest.param(NASBENCH201, (16, 2), id="nasbench201"),
+    ],
+)
 def test_sizes_of_files_are_bounded(space, size, tmp_path):
     config = NetworkConfig(10, (1, 8, 8), *size)
     graph = prune(space.to_graph(space.sample(random.Random(3)), config))

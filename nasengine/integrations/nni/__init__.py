@@ -5,7 +5,8 @@ NNI 3.0 (https://github.com/microsoft/nni, MIT) is archived: what it does wrong 
 
 from nasengine.integrations.nni.experiment_database import ExperimentDatabase
 from nasengine.integrations.nni.recorded_run import RecordedRun, Recording
+from nasengine.integrations.nni.server import View
 from nasengine.integrations.nni.trials import Trial
-from nasengine.integrations.nni.view import View, opened
+from nasengine.integrations.nni.view import opened
 
 __all__ = ["ExperimentDatabase", "RecordedRun", "Recording", "Trial", "View", "opened"]

@@ -53,6 +53,7 @@ class ExperimentDatabase:
 
     def __init__(self, home: Path, name: str) -> None:
         self.home = home
+        self.config: dict[str, Any] | None = None  # of an experiment that runs; otherwise that of the recording
         self.id = re.sub(r"[^A-Za-z0-9_-]", "-", name)[:MAX_ID].strip("-") or "run"
         self.experiments = home / "nni-experiments"  # where NNI's server looks below the home
         self._known: dict[str, Trial] = {}
@@ -119,7 +120,7 @@ class ExperimentDatabase:
         ended = recording.ended
         seconds = int(max(0.0, (latest if ended is None else ended) - recording.began))
         return (
-            json.dumps(_config(recording)), self.id, seconds, _milliseconds(recording.began),
+            json.dumps(self.config or _config(recording)), self.id, seconds, _milliseconds(recording.began),
             None if ended is None else _milliseconds(ended), str(self.experiments / self.id), len(self._numbers), 1,
         )  # fmt: skip
 
@@ -127,7 +128,8 @@ class ExperimentDatabase:
 def _config(recording: Recording) -> dict[str, Any]:
     """What NNI calls the configuration of an experiment; ``arguments`` are the settings of the run."""
     settings = recording.settings
-    method = settings["strategy"] if settings["selection"] == "sampled-paths" else settings["selection"]
+    method = settings["strategy"] if settings["selection"] in ("sampled-paths", "trials") else settings["selection"]
+    tuner = (settings["trials"] or {}).get("tuner")
     return {
         "experimentName": recording.name,
         "searchSpace": recording.choices,
@@ -138,7 +140,7 @@ def _config(recording: Recording) -> dict[str, Any]:
         "useAnnotation": False,
         "debug": False,
         "logLevel": "info",
-        "tuner": {"name": f"nasengine {method}", "classArgs": settings},
+        "tuner": {"name": tuner or f"nasengine {method}", "classArgs": settings},
         "trainingService": {"platform": PLATFORM, "trialCommand": "nasengine search", "trialCodeDirectory": "."},
     }
 

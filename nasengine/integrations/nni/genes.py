@@ -6,7 +6,8 @@ NNI's page shows every parameter as a column and an axis, and nested ones as "[o
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nasengine.architecture import Architecture, CellGenotype
+from nasengine.architecture import Architecture, CellEdge, CellGenotype
+from nasengine.errors import GenotypeError
 from nasengine.protocols import SearchSpace, SupportsSupernet
 from nasengine.strategies.genes import genes_of
 
@@ -60,6 +61,29 @@ def declared_choices(space: SearchSpace, seen: Iterable[Mapping[str, Gene]]) -> 
         for name, value in parameters.items():
             values.setdefault(name, {})[value] = None
     return {name: {"_type": "choice", "_value": list(known)} for name, known in values.items()}
+
+
+def architecture_of(space: SearchSpace, genes: Mapping[str, object]) -> Architecture:
+    """The architecture of a space of cells that has these genes; other entries do not matter.
+
+    Raises:
+        GenotypeError: a gene is missing, or they make no architecture of the space.
+    """
+    if not isinstance(space, SupportsSupernet):
+        raise GenotypeError(f"space {space.name}: expected one of cells, whose genes name an architecture")
+    topology = space.topology
+    places = [(kind, source, target) for kind in topology.kinds for source, target in topology.edges]
+    missing = [name for place in places if (name := _name(*place)) not in genes]
+    if missing:
+        raise GenotypeError(f"space {space.name}: expected the genes {', '.join(missing)}, got none")
+    edges: dict[str, list[CellEdge]] = {kind: [] for kind in topology.kinds}
+    for kind, source, target in places:
+        operation = genes[_name(kind, source, target)]
+        if operation != NO_EDGE:
+            edges[kind].append(CellEdge(target, source, str(operation)))
+    found = Architecture(space.name, CellGenotype.of(**edges))
+    space.validate(found)
+    return found
 
 
 def _name(kind: str, source: int, target: int) -> str:

@@ -24,6 +24,7 @@ from nasengine.integrations.nni.journal_lines import (
     read,
 )
 from nasengine.integrations.nni.trial_costs import Metrics, TrialCosts
+from nasengine.pipeline.trial_results import TRIAL, TrialResult, results_in
 from nasengine.protocols import SearchSpace
 from nasengine.store.journal import Event
 
@@ -101,6 +102,8 @@ class _Reader:
             self._finalists(read(FinalistsLine, event, self.where))
         elif kind == "test":
             self._test(read(TestLine, event, self.where))
+        elif kind == TRIAL:
+            self._ended(results_in([event], self.where)[0])
         elif kind == "limits":
             self._limits(read(LimitsLine, event, self.where))
         elif kind == "prediction":
@@ -161,6 +164,16 @@ class _Reader:
         if line.network in NETWORKS:
             trial = self._trial(line.network, NETWORKS[line.network], line.began)
             self._finish(trial, line.result.genotype, line.result.test_accuracy, line.time)
+
+    def _ended(self, result: TrialResult) -> None:
+        """A trial of a live experiment."""
+        trial = self._trial(f"trial-{result.number}", "trial", max(0.0, result.time - result.seconds))
+        self._name(trial, result.genotype)
+        trial.epochs, trial.status, trial.ended, trial.message = (
+            result.epochs, result.status, result.time, result.reason
+        )  # fmt: skip
+        if result.accuracy is not None:
+            trial.final = {"default": result.accuracy, **result.metrics}
 
     def _limits(self, line: LimitsLine) -> None:
         name = re.sub(r"\W+", "", line.network)[:20]

@@ -17,6 +17,7 @@ from nasengine.data import ImageDataset, batches
 from nasengine.data.batches import Batch
 from nasengine.errors import ConfigError
 from nasengine.optimization import (
+    averaged_statistics,
     cosine,
     guarded_step,
     layers_in,
@@ -24,12 +25,13 @@ from nasengine.optimization import (
     make_sgd,
     pack_optimizer,
     set_learning_rate,
+    share_of,
 )
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seeded_generator
 from nasengine.supernet.architecture_weights import ArchitectureWeights
 from nasengine.supernet.choice import Mixture
-from nasengine.supernet.relaxation import Dirichlet, GumbelSoftmax, Relaxation, Softmax
+from nasengine.supernet.relaxation import BinaryGates, Dirichlet, GumbelSoftmax, Relaxation, Softmax
 from nasengine.supernet.supernet import Supernet
 from nasengine.supernet.training.unrolled import unrolled_gradients
 
@@ -69,6 +71,9 @@ ARCHITECTURE_TRAININGS = {
     "snas": ArchitectureTraining(relaxation=GumbelSoftmax()),
     "beta-darts": ArchitectureTraining(relaxation=Softmax(beta=50.0), weight_decay=0.0),
     "drnas": ArchitectureTraining(relaxation=Dirichlet()),
+    "proxyless": ArchitectureTraining(
+        relaxation=BinaryGates(), learning_rate=1e-3, betas=(0.0, 0.999), weight_decay=0.0
+    ),
 }
 """Ways to train architecture weights, by the names of the command line."""
 
@@ -123,7 +128,7 @@ class DifferentiableTraining:
         generator = seeded_generator(self.seed, *key, "mixtures")
 
         def mixture(detach: bool) -> Mixture:
-            return self.alphas.mixture(detach=detach, weights=self.alphas.sample(progress, generator))
+            return self.alphas.sampled_mixture(progress, generator, detach=detach)
 
         metrics: dict[str, Any] = {"loss": self.epoch(mixture, rate, key, progress), "learning_rate": rate}
         if self.architecture.order:
@@ -146,12 +151,14 @@ class DifferentiableTraining:
         set_learning_rate(self.weights_optimizer, rate)
         self.supernet.train()
         losses = []
-        for number, (batch, held_out) in enumerate(self._pairs(key)):
-            where = f"{key[0]} training, step {number} of epoch {key[-1]}"
-            if held_out is not None:
-                self._architecture_step(mixture, batch, held_out, progress, where)
-            loss = self._loss(batch, mixture(True))
-            losses.append(guarded_step(loss, self.weights_optimizer, clip=self.recipe.gradient_clip, where=where))
+        with averaged_statistics(self.supernet):
+            for number, (batch, held_out) in enumerate(self._pairs(key)):
+                where, clip = f"{key[0]} training, step {number} of epoch {key[-1]}", self.recipe.gradient_clip
+                if held_out is not None:
+                    self._architecture_step(mixture, batch, held_out, progress, where)
+                own, share = share_of(batch)
+                loss = self._loss(own, mixture(True))
+                losses.append(guarded_step(loss, self.weights_optimizer, clip=clip, where=where, share=share))
         return sum(losses) / len(losses)
 
     def _pairs(self, key: tuple[Any, ...]) -> Iterator[tuple[Batch, Batch | None]]:
@@ -168,6 +175,7 @@ class DifferentiableTraining:
     def _architecture_step(
         self, mixture: MixtureOf, batch: Batch, held_out: Batch, progress: float, where: str
     ) -> None:
+        own, share = share_of(held_out)
         if self.architecture.order == 2:
             loss, gradients = unrolled_gradients(
                 self.supernet, self.alphas, mixture, batch, held_out, self.weights_optimizer
@@ -176,9 +184,9 @@ class DifferentiableTraining:
         else:
             # Only the architecture weights need gradients here: a third of the backward pass is saved.
             with frozen(self.supernet):
-                surrogate = self._loss(held_out, mixture(False))
+                surrogate = self._loss(own, mixture(False))
         surrogate = surrogate + self.alphas.penalty(progress)
-        guarded_step(surrogate, self.alpha_optimizer, where=f"{where} (architecture)")
+        guarded_step(surrogate, self.alpha_optimizer, where=f"{where} (architecture)", share=share)
 
     def _loss(self, batch: Batch, mixture: Mixture) -> Tensor:
         images, labels = batch

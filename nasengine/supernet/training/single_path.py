@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from nasengine.data import ImageDataset, batches
 from nasengine.optimization import (
+    averaged_statistics,
     cosine,
     guarded_step,
     layers_in,
@@ -17,6 +18,7 @@ from nasengine.optimization import (
     make_sgd,
     pack_optimizer,
     set_learning_rate,
+    share_of,
 )
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
@@ -54,12 +56,14 @@ class SinglePathTraining:
         generator = seeded_generator(self.seed, self.name, step)
         losses = []
         feed = batches(self.dataset.train, self.dataset, self.recipe.batch_size, generator, self.dataset.augmentation)
-        for number, (images, labels) in enumerate(feed):
-            with layers_in(self.recipe.precision, images.device):
-                logits = self.supernet(images, self.paths.sample(rng))
-            loss = F.cross_entropy(logits.float(), labels)
-            where = f"supernet training, step {number} of epoch {step}"
-            losses.append(guarded_step(loss, self.optimizer, clip=self.recipe.gradient_clip, where=where))
+        with averaged_statistics(self.supernet):
+            for number, batch in enumerate(feed):
+                (images, labels), share = share_of(batch)
+                with layers_in(self.recipe.precision, images.device):
+                    logits = self.supernet(images, self.paths.sample(rng))
+                loss = F.cross_entropy(logits.float(), labels)
+                where, clip = f"supernet training, step {number} of epoch {step}", self.recipe.gradient_clip
+                losses.append(guarded_step(loss, self.optimizer, clip=clip, where=where, share=share))
         return {"loss": sum(losses) / len(losses), "learning_rate": rate}
 
     def state(self) -> TaskState:

@@ -1,6 +1,6 @@
 """The second-order architecture gradient of DARTS (Liu et al., 2019, arXiv 1806.09055, equations 7 and 8)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from nasengine.data.batches import Batch
+from nasengine.optimization import share_of, weighted_mean
 from nasengine.supernet.architecture_weights import ArchitectureWeights
 from nasengine.supernet.choice import Mixture
 from nasengine.supernet.supernet import Supernet
@@ -27,7 +28,7 @@ def unrolled_gradients(
 
     The step repeats the optimizer's update (learning rate, momentum, weight decay). The product of the mixed second
     derivative with a vector v is a central difference with radius 0.01 / |v|. Neither weights nor running statistics
-    of the supernet change.
+    of the supernet change. Where several processes share the batches, every gradient is that of the whole batch.
 
     Args:
         supernet: at weights w.
@@ -38,27 +39,23 @@ def unrolled_gradients(
         optimizer: of the weights.
 
     Returns:
-        The loss, and one gradient for each parameter of ``alphas``.
+        The loss of this process's share of ``held_out``, and one gradient for each parameter of ``alphas``.
     """
     weights = {name: weight.detach() for name, weight in supernet.named_parameters()}
     rate = optimizer.param_groups[0]["lr"]
-    stepped = _stepped(supernet, weights, mixture, batch, optimizer)
+    (own_batch, share), (own_held_out, held_out_share) = share_of(batch), share_of(held_out)
+    stepped = _stepped(supernet, weights, mixture, own_batch, optimizer, share)
 
     targets = list(alphas.parameters())
-    loss = _loss(supernet, stepped, mixture(False), held_out)
-    gradients = torch.autograd.grad(loss, [*targets, *stepped.values()], allow_unused=True)
-    direct = [_or_zeros(gradient, target) for gradient, target in zip(gradients, targets, strict=False)]
-    direction = {
-        name: _or_zeros(gradient, weight)
-        for (name, weight), gradient in zip(stepped.items(), gradients[len(targets) :], strict=True)
-    }
+    loss = _loss(supernet, stepped, mixture(False), own_held_out)
+    gradients = _gradients(loss, [*targets, *stepped.values()], held_out_share)
+    direct, direction = gradients[: len(targets)], dict(zip(stepped, gradients[len(targets) :], strict=True))
     norm = torch.stack([part.norm() for part in direction.values()]).norm()
     radius = FINITE_DIFFERENCE_RADIUS / norm.clamp(min=1e-12)
     sides = []
     for sign in (1.0, -1.0):
         moved = {name: weight + sign * radius * direction[name] for name, weight in weights.items()}
-        side = torch.autograd.grad(_loss(supernet, moved, mixture(False), batch), targets, allow_unused=True)
-        sides.append([_or_zeros(gradient, target) for gradient, target in zip(side, targets, strict=True)])
+        sides.append(_gradients(_loss(supernet, moved, mixture(False), own_batch), targets, share))
     return loss.detach(), [
         first - rate * (plus - minus) / (2 * radius)
         for first, plus, minus in zip(direct, *sides, strict=True)
@@ -71,16 +68,17 @@ def _stepped(
     mixture: Callable[[bool], Mixture],
     batch: Batch,
     optimizer: torch.optim.SGD,
+    share: float,
 ) -> dict[str, Tensor]:
     """Weights after one update by SGD with momentum, ready to be differentiated."""
     settings = optimizer.param_groups[0]
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
     loss = _loss(supernet, leaves, mixture(True), batch)
-    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    gradients = _gradients(loss, list(leaves.values()), share)
     stepped = {}
     for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
         buffer = optimizer.state[supernet.get_parameter(name)].get("momentum_buffer")
-        update = _or_zeros(gradient, weight) + settings["weight_decay"] * weight
+        update = gradient + settings["weight_decay"] * weight
         if buffer is not None:
             update = update + settings["momentum"] * buffer
         stepped[name] = (weight - settings["lr"] * update).requires_grad_()
@@ -92,5 +90,8 @@ def _loss(supernet: Supernet, weights: dict[str, Tensor], mixture: Mixture, batc
     return F.cross_entropy(functional_call(supernet, {**weights, **buffers}, (batch[0], mixture)), batch[1])
 
 
-def _or_zeros(gradient: Tensor | None, like: Tensor) -> Tensor:
-    return torch.zeros_like(like) if gradient is None else gradient
+def _gradients(loss: Tensor, targets: Sequence[Tensor], share: float) -> list[Tensor]:
+    """Gradients of the whole batch's mean loss; zeros where it does not depend on a target."""
+    found = torch.autograd.grad(loss, targets, allow_unused=True)
+    own = [torch.zeros_like(target) if one is None else one for one, target in zip(found, targets, strict=True)]
+    return weighted_mean(own, share)

@@ -3,7 +3,7 @@
 import pytest
 
 from nasengine.integrations.nni import ExperimentDatabase, opened
-from tests.integrations.nni.browser import CHROMIUM, DRIVER, opened_browser
+from tests.browser import CHROMIUM, DRIVER, opened_browser
 from tests.integrations.nni.runs import WrittenRun
 
 pytest.importorskip("nni_node", reason="NNI has no wheel for this machine")

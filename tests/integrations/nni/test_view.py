@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from nasengine.errors import ConfigError, DependencyError, ViewError
-from nasengine.integrations.nni import ExperimentDatabase, opened, view
+from nasengine.integrations.nni import ExperimentDatabase, opened, server, view
 from tests.integrations.nni.runs import PATHS, WrittenRun
 
 pytest.importorskip("nni_node", reason="NNI has no wheel for this machine")
@@ -35,7 +35,7 @@ def page(tmp_path_factory):
     database.close()
 
 
-def ask(page, path, method="GET", body=None, address=view.ADDRESS, **headers):
+def ask(page, path, method="GET", body=None, address=server.ADDRESS, **headers):
     connection = http.client.HTTPConnection(address, page.port, timeout=10)
     try:
         connection.request(method, path, body=body, headers={name.replace("_", "-"): v for name, v in headers.items()})
@@ -151,7 +151,7 @@ def test_web_sockets_are_refused(page):
         "GET /tuner HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    with socket.create_connection((view.ADDRESS, page.port), timeout=10) as connection:
+    with socket.create_connection((server.ADDRESS, page.port), timeout=10) as connection:
         connection.sendall(handshake.encode())
         assert connection.recv(100) == b""
 
@@ -208,7 +208,7 @@ def test_ports_are_free_again_after_the_page(other):
         ask(shown, "/oview")
     assert shown.process.poll() is not None
     with socket.socket() as trial:
-        assert trial.connect_ex((view.ADDRESS, shown.port)) != 0
+        assert trial.connect_ex((server.ADDRESS, shown.port)) != 0
     with opened(*other, shown.port) as again:
         assert again.port == shown.port
 
@@ -239,13 +239,13 @@ def test_other_versions_of_nni_are_refused(tmp_path, monkeypatch, version, messa
         (tmp_path / "nni.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: nni\nVersion: {version}\n")
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     with pytest.raises(DependencyError, match=message):
-        view._server_folder()
+        server.server_folder()
 
 
 def test_the_guard_does_not_work_without_a_secret(tmp_path):
     """A server with a secret that anyone can guess must not start."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NASENGINE_SECRET": "short"}
-    folder = view._server_folder()
+    folder = server.server_folder()
     command = [str(folder / "node"), "--require", str(view.GUARD), "--eval", "console.log('started')"]
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode != 0

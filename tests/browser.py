@@ -33,6 +33,11 @@ class Browser:
         self.errors()
         self._post("url", {"url": url})
 
+    def resize(self, width: int, height: int = 900) -> None:
+        """Show pages as on a screen of this size; a window cannot be as narrow as a phone."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._post("goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": size})
+
     def run(self, script: str) -> Any:
         """What a script returns in the page."""
         return self._post("execute/sync", {"script": script, "args": []})
