@@ -19,6 +19,7 @@ from nasengine.commands.init import init, names, numbers
 from nasengine.commands.nni import nni
 from nasengine.commands.report import report
 from nasengine.commands.search import RUNS_FOLDER, new_folder, refuse_others, run_search
+from nasengine.commands.search_ways import FineTuneOption, SelectionOption, StrategyOption, TrainingOption
 from nasengine.commands.ui import ui
 from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
@@ -61,33 +62,10 @@ def search(
         str, typer.Option(help="quick (under a minute), standard (minutes), full (the paper's setting).")
     ] = "standard",
     seed: Annotated[int, typer.Option(help="All randomness of the run comes from it.")] = 0,
-    training: Annotated[
-        str | None,
-        typer.Option(
-            help="fixed, darts, darts-second-order, snas, beta-darts, drnas, proxyless, single-path; or sandwich, "
-            "shrinking.",
-            show_default="fixed; sandwich for elastic",
-        ),
-    ] = None,
-    selection: Annotated[
-        str | None,
-        typer.Option(
-            help="perturbation, magnitude or sampled-paths.",
-            show_default="perturbation; sampled-paths for single-path and elastic",
-        ),
-    ] = None,
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            help="Proposes paths for sampled-paths.", show_default="random; regularized_evolution for elastic"
-        ),
-    ] = None,
-    fine_tune: Annotated[
-        bool,
-        typer.Option(
-            "--fine-tune/--from-scratch", help="Networks from an elastic supernet inherit its weights, or begin anew."
-        ),
-    ] = True,
+    training: TrainingOption = None,
+    selection: SelectionOption = None,
+    strategy: StrategyOption = None,
+    fine_tune: FineTuneOption = True,
     predictor: Annotated[
         str | None,
         typer.Option(help="Ranks architectures before any training: gennape, or a file.", show_default="none"),

@@ -187,10 +187,7 @@ def _try_all(
     from nasengine.protocols import SupernetSpace
 
     assert settings.trials is not None
-    if not isinstance(search.space, SupernetSpace):
-        raise ConfigError(
-            f"--space: expected a space of cells or of layers, got {settings.space}; use nasengine search"
-        )
+    assert isinstance(search.space, SupernetSpace)  # the others have been refused
     with tempfile.TemporaryDirectory(prefix="nasengine-nni-") as home:
         recorded = RecordedRun(folder, search.space, settings)
         experiment = Experiment(recorded, settings.trials, Path(home), port)

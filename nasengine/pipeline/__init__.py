@@ -1,6 +1,6 @@
 """The pipeline: settings, tasks that resume, and the search from data to exported network."""
 
-from nasengine.pipeline.parts import Parts
+from nasengine.pipeline.finding import Parts
 from nasengine.pipeline.search import Search
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_task

@@ -15,19 +15,17 @@ from nasengine.graph import cost, fingerprint
 from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.network import GraphNetwork
 from nasengine.optimization import check_batches, check_same
-from nasengine.pipeline.architecture_search import ArchitectureSearch
 from nasengine.pipeline.device_summary import device_summary
-from nasengine.pipeline.elastic_search import ElasticSearch
 from nasengine.pipeline.environment import record_environment
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
-from nasengine.pipeline.parts import Parts
+from nasengine.pipeline.finding import Parts, search_of
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.pipeline.trial_results import best_trial, ends_of_trials
 from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work
-from nasengine.protocols import Exporter, SupernetSpace, Task, TaskState
+from nasengine.protocols import Exporter, Task, TaskState
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
 
@@ -63,19 +61,7 @@ class Search:
             check_batches(count, self.scale.supernet.batch_size, "supernet training")
         check_batches(sum(halves), self.scale.final.batch_size, "network training")
         self.workers = parts.workers
-        self.architecture_search = self._search_of(parts)
-
-    def _search_of(self, parts: Parts) -> ArchitectureSearch | ElasticSearch:
-        """How an architecture is found depends on what the space states."""
-        common = (self.settings, self.scale)
-        if not isinstance(parts.space, SupernetSpace):
-            return ElasticSearch(
-                *common, parts.space, self.dataset, parts.make_strategy, self.progress, device=parts.device
-            )
-        return ArchitectureSearch(
-            *common, parts.space, self.dataset, parts.make_strategy, self.progress,
-            workers=parts.workers, predictor=parts.predictor, device=parts.device,
-        )  # fmt: skip
+        self.architecture_search = search_of(settings, self.scale, parts, dataset=self.dataset, progress=progress)
 
     def run(self, store: RunStore) -> dict[str, Any]:
         """Do everything that the store does not have yet.

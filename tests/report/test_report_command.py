@@ -13,6 +13,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from cli import app
+from nasengine.assembly import completed
 from nasengine.commands.amounts import amount
 from nasengine.commands.init import names, numbers
 from nasengine.commands.report import reported, write_report
@@ -115,6 +116,9 @@ def test_what_stopped_a_run_counts_where_no_page_can_be_written(tmp_path):
     store.close()
 
 
+ELASTIC = {"space": "mobilenet", "training": "shrinking", "selection": "sampled-paths"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -124,8 +128,10 @@ def test_what_stopped_a_run_counts_where_no_page_can_be_written(tmp_path):
         {"target": "raspi4", "max_latency_ms": 2.5, "max_bytes": 150_000, "max_macs": 20_000_000, "depths": (1, 2)},
         {"predictor": "gennape", "pool": 40, "ways": 3, "split_by": "random", "sizes": ("small", "large")},
         {"preset": "nasbench201", "learning_rate": 0.05, "max_peak_bytes": 4096, "max_parameters": 10_000},
+        {**ELASTIC, "fine_tune": False, "strategy": "regularized_evolution"},
+        {**ELASTIC, "strategy": "random"},
     ],
-    ids=["plain", "quoted", "paths", "limits", "predictor", "preset"],
+    ids=["plain", "quoted", "paths", "limits", "predictor", "preset", "scratch", "elastic"],
 )
 def test_the_command_of_a_page_gives_the_settings_of_its_run(changes):
     settings = SearchSettings.read({**SETTINGS, **changes}, "test")
@@ -138,4 +144,5 @@ def test_the_command_of_a_page_gives_the_settings_of_its_run(changes):
         name: amount(content[name], "") for name in ("max_bytes", "max_peak_bytes", "max_macs", "max_parameters")
     }
     content |= {"depths": numbers(content["depths"], ""), "sizes": names(content["sizes"])}
+    content |= completed(*(content[name] for name in ("space", "training", "selection", "strategy")))
     assert SearchSettings.read(content, "page") == settings

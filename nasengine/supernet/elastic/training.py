@@ -6,6 +6,7 @@ The sandwich rule and in-place distillation: Yu and Huang, 2019, arXiv 1903.0513
 import random
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from nasengine.architecture import Architecture
 from nasengine.data import ImageDataset, batches
 from nasengine.errors import ConfigError
 from nasengine.optimization import (
+    averaged_statistics,
     cosine,
     divergence,
     guarded_step,
@@ -21,6 +23,7 @@ from nasengine.optimization import (
     make_sgd,
     pack_optimizer,
     set_learning_rate,
+    share_of,
 )
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
@@ -92,13 +95,15 @@ class ElasticTraining:
         generator = seeded_generator(self.seed, self.name, step)
         losses, of_largest = [], []
         feed = batches(self.dataset.train, self.dataset, self.recipe.batch_size, generator, self.dataset.augmentation)
-        for number, (images, labels) in enumerate(feed):
-            found = self._losses(images, labels, self._subnets(choices, rng))
-            of_largest.append(found[0].item())
-            loss = sum(found[1:], found[0]) / len(found)
-            where = f"supernet training, step {number} of epoch {step}"
-            losses.append(guarded_step(loss, self.optimizer, clip=self.recipe.gradient_clip, where=where))
-        means = {"loss": sum(losses) / len(losses), "largest_loss": sum(of_largest) / len(of_largest)}
+        with averaged_statistics(self.supernet):
+            for number, batch in enumerate(feed):
+                (images, labels), share = share_of(batch)
+                found = self._losses(images, labels, self._subnets(choices, rng))
+                of_largest.append(found[0].detach())
+                loss = sum(found[1:], found[0]) / len(found)
+                where, clip = f"supernet training, step {number} of epoch {step}", self.recipe.gradient_clip
+                losses.append(guarded_step(loss, self.optimizer, clip=clip, where=where, share=share))
+        means = {"loss": sum(losses) / len(losses), "largest_loss": float(torch.stack(of_largest).mean())}
         return {**means, "learning_rate": rate, "elastic": list(choices)}
 
     def _subnets(self, choices: tuple[str, ...], rng: random.Random) -> list[Architecture]:
