@@ -132,6 +132,23 @@ def test_winner_baseline_and_all_that_is_compared_keep_the_limits(tmp_path, plac
     assert summary["target"]["limits"] == {"macs": limit}
 
 
+def test_one_trained_supernet_has_an_answer_for_several_limits(tmp_path):
+    search = make()
+    with pytest.raises(ConfigError, match="expected a trained supernet, got none"):
+        search.architecture_search.best_within(LARGEST.macs)
+    _, store, search = run(tmp_path / "run")
+    part, store = search.architecture_search, RunStore.open(tmp_path / "run")
+    part.store, limits = store, [SMALLEST.macs, (SMALLEST.macs + LARGEST.macs) // 3, LARGEST.macs]
+    for limit in limits:
+        found = part.best_within(limit)
+        assert SPACE.cost(found, CONFIG).macs <= limit
+        assert part.best_within(limit) == found  # the store has it
+    with pytest.raises(ConfigError, match="--max-macs: expected a limit from"):
+        part.best_within(LARGEST.macs + 1)
+    assert [len(list(store.find("step", task=f"selection-{limit}"))) for limit in limits] == [SCALE.sampled_paths] * 3
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("metric", "option", "limit"),
     [
