@@ -68,6 +68,8 @@ class ElasticSearch:
         )
         space.to_graph(space.largest(), self.final_config)  # fails here where the images are too small
         check_limits(space, self.final_config, settings.own_limits)
+        for macs in settings.also_macs:
+            check_limits(space, self.final_config, {"macs": macs})
         self.phases = PHASES[settings.training](scale.supernet.epochs, space.elastic_choices)
         self._device = device
         self.feasibility = None if device is None else self._feasibility_on(device)
@@ -95,6 +97,10 @@ class ElasticSearch:
         run_task(training, "supernet", store, self.progress, seed=self.settings.seed)
         self._supernet = supernet
         return self._evolve("selection", self.feasibility, self.feasible)
+
+    def answers(self) -> dict[int, Architecture]:
+        """The best subnet for each of the further limits on macs that the run has."""
+        return {macs: self.best_within(macs) for macs in self.settings.also_macs}
 
     def best_within(self, macs: int) -> Architecture:
         """The best subnet of the trained supernet within another limit, beside the device's; nothing is trained.
