@@ -13,13 +13,19 @@ from benchmarks.commands import app as bench
 from export.commands import export
 from export.profile_command import profile
 from export.target_commands import app as target
-from nasengine.commands.amounts import amount
+from nasengine.commands.amounts import amount, amounts
 from nasengine.commands.data_parallel import OwnProcess, in_every_process
 from nasengine.commands.init import init, names, numbers
 from nasengine.commands.nni import nni
 from nasengine.commands.report import report
 from nasengine.commands.search import RUNS_FOLDER, new_folder, refuse_others, run_search
-from nasengine.commands.search_ways import FineTuneOption, SelectionOption, StrategyOption, TrainingOption
+from nasengine.commands.search_ways import (
+    AlsoMacsOption,
+    FineTuneOption,
+    SelectionOption,
+    StrategyOption,
+    TrainingOption,
+)
 from nasengine.commands.ui import ui
 from nasengine.commands.workers import WorkersOption
 from nasengine.errors import ConfigError
@@ -66,6 +72,7 @@ def search(
     selection: SelectionOption = None,
     strategy: StrategyOption = None,
     fine_tune: FineTuneOption = True,
+    also_macs: AlsoMacsOption = "",
     predictor: Annotated[
         str | None,
         typer.Option(help="Ranks architectures before any training: gennape, or a file.", show_default="none"),
@@ -137,9 +144,10 @@ def search(
             content = {name: value for name, value in context.params.items() if name in SearchSettings.model_fields}
             content |= {"data": absolute(data), "predictor": absolute(predictor), "target": absolute(target)}
             content |= completed(space, training, selection, strategy)
-            amounts = {"max_bytes": max_bytes, "max_peak_bytes": max_peak_bytes, "max_macs": max_macs,
+            limits = {"max_bytes": max_bytes, "max_peak_bytes": max_peak_bytes, "max_macs": max_macs,
                        "max_parameters": max_parameters}  # fmt: skip
-            content |= {name: amount(text, f"--{name.replace('_', '-')}") for name, text in amounts.items()}
+            content |= {name: amount(text, f"--{name.replace('_', '-')}") for name, text in limits.items()}
+            content |= {"also_macs": amounts(also_macs, "--also-macs")}
             content |= {"depths": numbers(depths, "--depths"), "sizes": names(sizes)}
             content |= {"device": device_of(device), "threads": threads_for(workers)}
             content |= {"processes": own.join(content["device"], workers)}

@@ -17,8 +17,9 @@ import numpy
 import torch
 
 from nasengine.graph import ComputationGraph, cost, fingerprint
-from nasengine.protocols import Evaluation, Predictor, SearchSpace, Strategy, SupernetSpace
+from nasengine.protocols import ElasticSpace, Evaluation, Predictor, SearchSpace, Strategy, SupernetSpace
 from nasengine.supernet import Supernet
+from nasengine.supernet.elastic import ElasticSupernet
 
 NUM_DRAWS = 10
 
@@ -84,6 +85,28 @@ class SearchSpaceContract:
             architecture = space.sample(random.Random(seed))
             network = supernet.extract(architecture).eval()
             assert torch.equal(supernet(images, architecture), network(images))
+
+    def test_elastic_supernet_computes_what_its_extracted_networks_do(self, space: Any) -> None:
+        if not isinstance(space, ElasticSpace):
+            return
+        supernet = ElasticSupernet(space, small_config(space), seed=1)
+        images = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+        corners = [space.shrunk((choice,)) for choice in space.elastic_choices]
+        for architecture in (space.largest(), space.smallest(), *corners, space.sample(random.Random(0))):
+            network = supernet.extract(architecture)
+            torch.testing.assert_close(supernet(images, architecture), network(images), rtol=1e-5, atol=1e-6)
+
+    def test_costs_of_elastic_subnets_lie_between_those_of_smallest_and_largest(self, space: Any) -> None:
+        if not isinstance(space, ElasticSpace):
+            return
+        config, rng = small_config(space), random.Random(0)
+        low, high = space.cost_range(config)
+        for _ in range(3):
+            architecture = space.sample_within(space.elastic_choices, rng)
+            found, counted = space.cost(architecture, config), cost(space.to_graph(architecture, config))
+            assert (found.macs, found.num_parameters) == (counted.macs, counted.num_parameters)
+            assert low.macs <= found.macs <= high.macs
+            assert low.num_parameters <= found.num_parameters <= high.num_parameters
 
 
 class PredictorContract:

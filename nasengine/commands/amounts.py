@@ -27,3 +27,16 @@ def amount(text: str, option: str) -> int | None:
         if 1 <= value <= LARGEST:
             return value
     raise ConfigError(f"{option}: expected an amount of at least 1 such as 200000, 900KB, 1MB or 256KiB, got {text!r}")
+
+
+def amounts(text: str, option: str) -> tuple[int, ...]:
+    """Amounts with commas between them.
+
+    Raises:
+        ConfigError: one of them is none.
+
+    >>> amounts("5M,10M", "--also-macs")
+    (5000000, 10000000)
+    """
+    found = (amount(part.strip() or "nothing", option) for part in text.split(",") if text)
+    return tuple(value for value in found if value is not None)

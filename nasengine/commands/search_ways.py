@@ -23,6 +23,12 @@ StrategyOption = Annotated[
     str | None,
     typer.Option(help="Proposes paths for sampled-paths.", show_default="random; regularized_evolution for elastic"),
 ]
+AlsoMacsOption = Annotated[
+    str,
+    typer.Option(
+        help="Further limits on multiply-accumulates, such as 5M,10M: a network for each, from one elastic supernet."
+    ),
+]
 FineTuneOption = Annotated[
     bool,
     typer.Option("--fine-tune/--from-scratch", help="Networks of an elastic supernet inherit its weights, or do not."),

@@ -119,6 +119,10 @@ class ArchitectureSearch:
         """How networks are trained at the end."""
         return self.scale.final
 
+    def answers(self) -> dict[int, Architecture]:
+        """Architectures for further limits on macs: none, which an elastic supernet alone has."""
+        return {}
+
     def run(self, store: RunStore) -> Architecture:
         """Do what the store does not have yet.
 

@@ -1,6 +1,7 @@
 """The search over an elastic supernet: trained once, it answers what each of its subnets is worth in a moment."""
 
 import random
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -21,8 +22,9 @@ from nasengine.store import RunStore
 from nasengine.strategies import WithinLimits
 from nasengine.supernet.elastic import ElasticSupernet, ElasticTraining, sandwich, shrinking
 from nasengine.supernet.training import recalibrate
-from nasengine.targets import Device
+from nasengine.targets import Constraint, Constraints, Device, load_target
 
+ANY_DEVICE = "any-onnx"
 PHASES = {"sandwich": sandwich, "shrinking": shrinking}
 
 
@@ -66,9 +68,11 @@ class ElasticSearch:
         )
         space.to_graph(space.largest(), self.final_config)  # fails here where the images are too small
         check_limits(space, self.final_config, settings.own_limits)
+        for macs in settings.also_macs:
+            check_limits(space, self.final_config, {"macs": macs})
         self.phases = PHASES[settings.training](scale.supernet.epochs, space.elastic_choices)
-        count = partial(space.cost, config=self.final_config)
-        self.feasibility = None if device is None else Feasibility(space, self.final_config, device, count)
+        self._device = device
+        self.feasibility = None if device is None else self._feasibility_on(device)
         self.feasible = [] if self.feasibility is None else self._known_feasible(self.feasibility)
         self.finalists: list[Candidate] = []
         self._supernet: ElasticSupernet | None = None
@@ -92,12 +96,28 @@ class ElasticSearch:
         )
         run_task(training, "supernet", store, self.progress, seed=self.settings.seed)
         self._supernet = supernet
-        evaluator = SharedWeightsEvaluator(supernet, self.dataset, seed=self.settings.seed)
-        selection = SampledPathSelection(
-            self.space, evaluator, self._strategy, num_paths=self.scale.sampled_paths, seed=self.settings.seed
-        )
-        run_task(selection, "selection", store, self.progress, seed=self.settings.seed)
-        return selection.architecture()
+        return self._evolve("selection", self.feasibility, self.feasible)
+
+    def answers(self) -> dict[int, Architecture]:
+        """The best subnet for each of the further limits on macs that the run has."""
+        return {macs: self.best_within(macs) for macs in self.settings.also_macs}
+
+    def best_within(self, macs: int) -> Architecture:
+        """The best subnet of the trained supernet within another limit, beside the device's; nothing is trained.
+
+        Args:
+            macs: multiply-accumulates, at most.
+
+        Raises:
+            ConfigError: a limit below the smallest or above the largest network, or a supernet that is not trained.
+        """
+        if self._supernet is None:
+            raise ConfigError("elastic search: expected a trained supernet, got none; call run before best_within")
+        check_limits(self.space, self.final_config, {"macs": macs})
+        device = self._device or Device(load_target(ANY_DEVICE), Constraints())
+        limits = Constraints((*device.constraints.limits, Constraint("macs", float(macs))))
+        feasibility = self._feasibility_on(replace(device, constraints=limits))
+        return self._evolve(f"selection-{macs}", feasibility, self._known_feasible(feasibility))
 
     def train_leaf(self, store: RunStore, leaf: int) -> None:
         """There is none.
@@ -132,9 +152,26 @@ class ElasticSearch:
         known = feasibility.near(smallest, self.space, seed) if feasibility.violation(smallest) == 0 else []
         return list(dict.fromkeys([*feasibility.check(seed, known), *known]))
 
-    def _strategy(self, space: ElasticSpace, rng: random.Random) -> Strategy:
-        made = self.make_strategy(space, rng)
-        return WithinLimits(made, self.keeps_limits, self.feasible) if self.feasible else made
+    def _feasibility_on(self, device: Device) -> Feasibility:
+        return Feasibility(
+            self.space, self.final_config, device, count=partial(self.space.cost, config=self.final_config)
+        )
+
+    def _evolve(self, name: str, feasibility: Feasibility | None, known: list[Architecture]) -> Architecture:
+        """The best of the subnets that the strategy proposes within limits, by validation accuracy."""
+        assert self._supernet is not None
+
+        def make(space: ElasticSpace, rng: random.Random) -> Strategy:
+            made = self.make_strategy(space, rng)
+            if feasibility is None:
+                return made
+            return WithinLimits(made, lambda one: feasibility.violation(one) == 0, known)
+
+        evaluator = SharedWeightsEvaluator(self._supernet, self.dataset, seed=self.settings.seed)
+        num_paths, seed = self.scale.sampled_paths, self.settings.seed
+        selection = SampledPathSelection(self.space, evaluator, make, num_paths=num_paths, seed=seed)
+        run_task(selection, name, self.store, self.progress, seed=seed)
+        return selection.architecture()
 
 
 def _check_settings(settings: SearchSettings) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from nasengine.data import ImageDataset
+from nasengine.errors import ConfigError
 from nasengine.pipeline.architecture_search import ArchitectureSearch
 from nasengine.pipeline.elastic_search import ElasticSearch
 from nasengine.pipeline.settings import SearchSettings
@@ -37,8 +38,13 @@ def search_of(
         parts: space, strategy and whatever else there is.
         dataset: the images of the parts that the budget keeps.
         progress: is told about every step.
+
+    Raises:
+        ConfigError: settings or images that the search cannot work with.
     """
     space = parts.space
+    if settings.also_macs and not isinstance(space, ElasticSpace):
+        raise ConfigError(f"--also-macs: expected a space whose supernet is elastic, got {space.name}; leave it out")
     if isinstance(space, SupernetSpace):
         return ArchitectureSearch(
             settings, scale, space, dataset, parts.make_strategy, progress,

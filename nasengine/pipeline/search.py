@@ -77,6 +77,7 @@ class Search:
         architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
         self._train_elsewhere(architectures)
         networks = {name: self._train(name, architecture) for name, architecture in architectures.items()}
+        answers = {macs: self._train(f"within-{macs}", found) for macs, found in part.answers().items()}
         # Only here, after every decision, test images are used for the first time.
         results = {name: self._test(name, *trained) for name, trained in networks.items()}
         leaves = self._test_leaves()
@@ -88,6 +89,7 @@ class Search:
             "settings": self.settings.model_dump(),
             "seconds": round(sum(event.get("seconds", 0.0) for event in self.store.events), 2),
             **results,
+            "within": [self._finish(macs, *trained) for macs, trained in answers.items()],
             "onnx": exported,
             "decisions": [
                 decision
@@ -271,6 +273,18 @@ class Search:
         """What the networks cost on the device; None without one."""
         feasibility = self.architecture_search.feasibility
         return None if feasibility is None else device_summary(feasibility, results, self.store.events, self.space)
+
+    def _finish(self, macs: int, architecture: Architecture, network: GraphNetwork) -> dict[str, Any]:
+        """Test and export the answer to a further limit."""
+        name = f"within-{macs}"
+        result, path = self._test(name, architecture, network), self.store.folder / f"{name}.onnx"
+        metadata = {"space": self.settings.space, "genotype": result["genotype"]}
+
+        def work() -> dict[str, Any]:
+            return {"onnx": export_checked(network, self.dataset, path, self.exporter, metadata)}
+
+        exported = run_once("export-within", {"network": name}, work, self.store, self.progress)["onnx"]
+        return {"limit": macs, **result, "onnx": {**exported, "path": str(path)}}
 
     def _export_once(self, network: GraphNetwork) -> dict[str, Any]:
         """Export, unless the file that the journal knows is there and unchanged."""

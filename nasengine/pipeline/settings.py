@@ -44,6 +44,7 @@ class SearchSettings(BaseModel):
         depths, sizes: numbers of cells, or names, of the family that the search ends with; none by default.
         target: name or file of the device that the winner is for; None for no device.
         max_latency_ms, max_bytes, max_peak_bytes, max_macs, max_parameters: limits beside the device's own.
+        also_macs: further limits on macs, each with an answer of its own from the same elastic supernet.
         trials: of ``nasengine nni``, from which the winner comes instead of a supernet; None for a supernet.
     """
 
@@ -82,6 +83,7 @@ class SearchSettings(BaseModel):
     max_peak_bytes: int | None = Field(default=None, gt=0)
     max_macs: int | None = Field(default=None, gt=0)
     max_parameters: int | None = Field(default=None, gt=0)
+    also_macs: tuple[int, ...] = ()
     trials: TrialSettings | None = None
 
     @property

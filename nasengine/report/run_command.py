@@ -7,7 +7,7 @@ DEFAULTS: dict[str, Any] = {
     "training": "fixed", "predictor": None, "pool": 400, "splits": None, "ways": 2,
     "split_by": "gradient-matching", "preset": None, "depths": [], "sizes": [], "target": None, "max_latency_ms": None,
     "max_bytes": None, "max_peak_bytes": None, "max_macs": None, "max_parameters": None, "learning_rate": None,
-    "precision": "float32",
+    "precision": "float32", "also_macs": [],
 }  # fmt: skip
 """Options of ``nasengine search`` that are left out where they have these values."""
 ALWAYS = ("space", "data", "budget", "seed", "training", "selection", "device")

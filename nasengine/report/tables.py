@@ -23,6 +23,9 @@ def search_table(content: dict[str, Any]) -> Table:
         ("time", f"{content['seconds']:.0f} s"),
     ]
     rows.extend(_target_rows(content.get("target")))
+    for answer in content.get("within", []):
+        figures = f"{answer['test_accuracy']:.4f}, {answer['macs'] / 1e6:.2f} M macs, {answer['onnx']['path']}"
+        rows.append((f"within {answer['limit'] / 1e6:.2f} M macs", figures))
     for split in content["splits"]:
         for part in split["parts"]:
             groups = " | ".join(", ".join(group) for group in part["groups"])

@@ -16,6 +16,7 @@ from nasengine.store import RunStore
 from nasengine.strategies import RegularizedEvolution
 from nasengine.targets import Constraint, Constraints, Device, load_target
 from search_spaces.mobilenet import MOBILENET, Stage
+from search_spaces.nasbench201 import NASBENCH201
 from tests.pipeline.test_search import Silent, quick_export
 
 WAYS = {"training": "sandwich", "selection": "sampled-paths"}
@@ -130,6 +131,39 @@ def test_winner_baseline_and_all_that_is_compared_keep_the_limits(tmp_path, plac
     assert all(cost(SPACE.to_graph(SPACE.parse(name), CONFIG)).macs <= limit for name in names)
     assert (names == {SPACE.format(SPACE.smallest())}) == (place == 0)
     assert summary["target"]["limits"] == {"macs": limit}
+
+
+def test_one_trained_supernet_has_an_answer_for_several_limits(tmp_path):
+    search = make()
+    with pytest.raises(ConfigError, match="expected a trained supernet, got none"):
+        search.architecture_search.best_within(LARGEST.macs)
+    _, store, search = run(tmp_path / "run")
+    part, store = search.architecture_search, RunStore.open(tmp_path / "run")
+    part.store, limits = store, [SMALLEST.macs, (SMALLEST.macs + LARGEST.macs) // 3, LARGEST.macs]
+    for limit in limits:
+        found = part.best_within(limit)
+        assert SPACE.cost(found, CONFIG).macs <= limit
+        assert part.best_within(limit) == found  # the store has it
+    with pytest.raises(ConfigError, match="--max-macs: expected a limit from"):
+        part.best_within(LARGEST.macs + 1)
+    assert [len(list(store.find("step", task=f"selection-{limit}"))) for limit in limits] == [SCALE.sampled_paths] * 3
+    store.close()
+
+
+def test_further_limits_have_networks_of_their_own(tmp_path):
+    limits = [SMALLEST.macs, (SMALLEST.macs + LARGEST.macs) // 2]
+    summary, store, search = run(tmp_path / "run", also_macs=limits)
+    assert [row["limit"] for row in summary["within"]] == limits
+    assert summary["within"][0]["genotype"] == SPACE.format(SPACE.smallest())
+    for row in summary["within"]:
+        assert row["macs"] <= row["limit"]
+        assert (tmp_path / "run" / f"within-{row['limit']}.onnx").is_file()
+        assert len(list(store.find("step", task=f"within-{row['limit']}"))) == SCALE.final.epochs
+    assert [task for task, _, _ in search.progress.begun].count("supernet") == 1
+    with pytest.raises(ConfigError, match="expected a limit from"):
+        make(also_macs=[LARGEST.macs, LARGEST.macs + 1])
+    with pytest.raises(ConfigError, match="--also-macs: expected a space whose supernet is elastic, got nasbench201"):
+        make(NASBENCH201, also_macs=[10**6], training="fixed", selection="perturbation")
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,10 @@ def test_networks_with_an_auxiliary_classifier_lose_it():
     ("changes", "message"),
     [
         ({"budget": "huge"}, "test, budget: input should be 'quick', 'standard' or 'full', got 'huge'"),
-        ({"training": "darts", "selection": "sampled-paths"}, "expected sampled-paths after single-path training"),
+        (
+            {"training": "darts", "selection": "sampled-paths"},
+            "expected sampled-paths after single-path",
+        ),
         ({"training": "fixed", "selection": "magnitude"}, "expected trained architecture weights"),
         ({"learning_rate": -1.0}, "--learning-rate: expected a number between 0 and 10, got -1.0"),
         ({"surprise": 1}, "surprise: extra inputs are not permitted"),

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from nasengine.assembly import completed
-from nasengine.commands.amounts import amount
+from nasengine.commands.amounts import amount, amounts
 from nasengine.commands.init import names, numbers
 from nasengine.commands.report import reported, write_report
 from nasengine.errors import TrainingError
@@ -129,7 +129,7 @@ ELASTIC = {"space": "mobilenet", "training": "shrinking", "selection": "sampled-
         {"predictor": "gennape", "pool": 40, "ways": 3, "split_by": "random", "sizes": ("small", "large")},
         {"preset": "nasbench201", "learning_rate": 0.05, "max_peak_bytes": 4096, "max_parameters": 10_000},
         {**ELASTIC, "fine_tune": False, "strategy": "regularized_evolution"},
-        {**ELASTIC, "strategy": "random"},
+        {**ELASTIC, "strategy": "random", "also_macs": (5_000_000, 200)},
     ],
     ids=["plain", "quoted", "paths", "limits", "predictor", "preset", "scratch", "elastic"],
 )
@@ -144,5 +144,6 @@ def test_the_command_of_a_page_gives_the_settings_of_its_run(changes):
         name: amount(content[name], "") for name in ("max_bytes", "max_peak_bytes", "max_macs", "max_parameters")
     }
     content |= {"depths": numbers(content["depths"], ""), "sizes": names(content["sizes"])}
+    content |= {"also_macs": amounts(content["also_macs"], "")}
     content |= completed(*(content[name] for name in ("space", "training", "selection", "strategy")))
     assert SearchSettings.read(content, "page") == settings
