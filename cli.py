@@ -4,9 +4,8 @@ torch and everything that needs it are imported inside the commands, so that ``n
 """
 
 import sys
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,10 +14,11 @@ from export.commands import export
 from export.profile_command import profile
 from export.target_commands import app as target
 from nasengine.commands.amounts import amount, amounts
-from nasengine.commands.data_parallel import OwnProcess, in_every_process, resume_command
-from nasengine.commands.init import FOLDER, init, make_family, names, numbers
+from nasengine.commands.data_parallel import OwnProcess, in_every_process
+from nasengine.commands.init import init, names, numbers
 from nasengine.commands.nni import nni
-from nasengine.commands.report import report, reported, write_report
+from nasengine.commands.report import report
+from nasengine.commands.search import RUNS_FOLDER, new_folder, refuse_others, run_search
 from nasengine.commands.search_ways import (
     AlsoMacsOption,
     FineTuneOption,
@@ -34,11 +34,6 @@ from nasengine.report.tables import describe_table, family_table, runs_table, se
 from predictors.commands import app as predictor
 from predictors.commands import score
 from predictors.latency.commands import fit_latency
-
-if TYPE_CHECKING:
-    from nasengine.pipeline import Search, SearchSettings
-    from nasengine.report.progress import RunProgress
-    from nasengine.store import RunStore
 
 app = typer.Typer(
     help="Neural architecture search: from your images to a trained network and a checked ONNX file.",
@@ -58,9 +53,6 @@ app.command()(report)
 app.command()(ui)
 app.command()(nni)
 
-RUNS_FOLDER = Path("runs")
-RUN_OPTIONS = ("resume", "workers", "tensorboard", "as_json")
-"""What a resumed run takes beside its own settings."""
 
 Space = Annotated[str, typer.Option("--space", help="Name of a search space; see 'nasengine spaces'.")]
 
@@ -143,7 +135,7 @@ def search(
 
         progress = EventFiles(make_progress()) if tensorboard else make_progress()
         if resume is not None:
-            _refuse_others(context)
+            refuse_others(context)
             settings = settings_of(resume)
             own.join(settings.device, workers, expected=settings.processes)
             run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
@@ -161,11 +153,11 @@ def search(
             content |= {"processes": own.join(content["device"], workers)}
             settings = SearchSettings.read(content, "nasengine search")
             run = assemble(settings, progress, workers=make_workers(workers, settings, progress))
-            folder = out or _new_folder(settings)
+            folder = out or new_folder(settings)
             store = own.create(folder, settings.model_dump(mode="json"))
         if isinstance(progress, EventFiles) and is_first_process():
             progress.write_below(store.folder)
-        return _run(run, store, progress)
+        return run_search(run, store, progress)
 
     def show(content: dict[str, Any]) -> None:
         print_table(*search_table(content))
@@ -274,52 +266,6 @@ def runs(
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
-
-
-def _run(search: "Search", store: "RunStore", progress: "RunProgress") -> dict[str, Any]:
-    from nasengine.optimization import is_first_process
-    from nasengine.report.run_picture import draw_run
-
-    try:
-        progress.start()
-        with reported(store):
-            summary = search.run(store)
-            summary |= {"picture": str(store.folder / "report.png")}
-            if is_first_process():
-                draw_run(store.events, search.space, summary, store.folder / "report.png")
-            depths, sizes = search.settings.depths, search.settings.sizes
-            if depths or sizes:
-                chosen = {"depths": depths, "widths": (), "sizes": sizes}
-                usual = {"epochs": None, "tuning_epochs": None}
-                summary["family"] = make_family(search, store, store.folder / FOLDER, chosen, usual)
-            if is_first_process():
-                summary["page"] = write_report(store.folder)["page"]
-        return summary
-    except KeyboardInterrupt:
-        progress.stop()
-        sys.stderr.write(f"interrupted; go on with: {resume_command(store.folder, search.settings.processes)}\n")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    finally:
-        progress.stop()
-        store.close()
-
-
-def _refuse_others(context: typer.Context) -> None:
-    """A resumed run has its settings already; others beside --resume would be ignored without a word."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in RUN_OPTIONS)
-    if others:
-        raise ConfigError(
-            f"--resume: expected no other settings, since the run has its own, got {', '.join(others)}; "
-            "leave them out, or start a new run with --out"
-        )
-
-
-def _new_folder(settings: "SearchSettings") -> Path:
-    data = Path(settings.data.replace(":", "-")).name or "data"
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    return RUNS_FOLDER / f"{settings.space}-{data}-{settings.budget}-{stamp}"
 
 
 def _image_shape(text: str) -> tuple[int, ...]:

@@ -61,9 +61,8 @@ def _draw_winner(figure: Any, space: SearchSpace, text: str) -> None:
     genotype = genotype_of(topology, space.selection(space.parse(text)))
     cells = figure.subplots(1, len(topology.kinds), squeeze=False)[0]
     for axis, kind in zip(cells, topology.kinds, strict=True):
-        draw_cell(
-            axis, topology, genotype.edges(kind), "winner" if len(topology.kinds) == 1 else f"winner: {kind} cell"
-        )
+        title = "winner" if len(topology.kinds) == 1 else f"winner: {kind} cell"
+        draw_cell(axis, topology, genotype.edges(kind), title)
 
 
 def _draw_splits(figure: Any, splits: list[tuple[str, dict[str, Any]]], summary: dict[str, Any]) -> None:

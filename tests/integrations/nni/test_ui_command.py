@@ -41,6 +41,7 @@ class Command:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cli", "ui", str(run), "--port", "0"], cwd=ROOT, text=True, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # tests under nohup ignore it
         )  # fmt: skip
         self.said = self.process.stdout.readline()
         assert "http://" in self.said, self.process.communicate(timeout=SECONDS)
