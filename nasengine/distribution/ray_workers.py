@@ -1,7 +1,7 @@
 """Workers on a Ray cluster (Moritz et al., 2018, arXiv 1712.05889): Ray core alone, one actor for each worker.
 
-Whoever reaches the ports of a Ray cluster can run code there, so that Ray's login by token is always on, a cluster of
-our own listens on the loopback address, has no dashboard, and sends no usage statistics.
+Whoever reaches the ports of a Ray cluster can run code there, so that Ray's login by token is always on. A cluster of
+our own serves no dashboard and sends no usage statistics; some of its ports listen on all addresses (Ray 2.60).
 """
 
 import os

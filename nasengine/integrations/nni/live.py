@@ -43,6 +43,7 @@ from nasengine.store.run_store import JOURNAL_NAME
 
 PRELOAD = Path(__file__).with_name("live.js")
 LOOK_SECONDS, DONE_SECONDS = 0.3, 5.0
+GONE_SECONDS = 10.0
 KEPT_CHARACTERS = 300
 ERROR_LINE = re.compile(r"[\w.]+(Error|Exception): ")
 STAGE = "trial"
@@ -193,9 +194,17 @@ def environment(home: Path, secret: str) -> dict[str, str]:
 
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:
-    """End a server and all that it started, at once; also what is left when the server has ended before."""
+    """End a server and all that it started, at once; also what is left when the server has ended before.
+
+    Returns when none of them is there any more: the tuner holds the run's lock until then.
+    """
+    last = time.monotonic() + GONE_SECONDS
     with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, of a group of the dead
         os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        while time.monotonic() < last:
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
     process.wait()
     if process.stdin is not None:
         process.stdin.close()
