@@ -7,7 +7,9 @@ our own serves no dashboard and sends no usage statistics; some of its ports lis
 import os
 import queue
 import socket
+import sys
 import threading
+from contextlib import redirect_stdout
 from typing import Any
 
 from nasengine.distribution.dataset_message import dataset_message, read_dataset
@@ -90,11 +92,12 @@ class RayWorkers:
         Raises:
             WorkerError: the cluster cannot be reached, or see ``Dispatcher.do``.
         """
-        self._connect()
-        try:
-            self._dispatch(work)
-        finally:
-            self._ray.shutdown()
+        with redirect_stdout(sys.stderr):  # Ray prints what happens to workers; stdout is for the outcome alone
+            self._connect()
+            try:
+                self._dispatch(work)
+            finally:
+                self._ray.shutdown()
 
     def _connect(self) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
