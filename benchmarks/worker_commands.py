@@ -25,8 +25,7 @@ def workers(
         content = {"space": space, "data": data, "budget": budget, "seed": seed, "threads": threads}
         return list(run(SearchSettings.read(content, "nasengine bench workers"), names(kinds)))
 
-    header = ("workers", "leaves", "speed-up", "same winner and weights", "test accuracy")
+    header = ("workers", "leaves", "speed-up", "same winner and weights")
     finish(work, header, lambda row: (
         row["workers"], f"{row['seconds']:.1f} s", f"{row['speed_up']:.2f}x", "yes" if row["same_as_serial"] else "NO",
-        f"{row['test_accuracy']:.4f}",
     ), as_json)  # fmt: skip

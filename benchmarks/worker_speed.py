@@ -31,7 +31,7 @@ def run(settings: SearchSettings, workers: list[str]) -> Iterator[Row]:
             row = _row(settings, name, Path(folder) / str(name).replace(":", "-").replace("/", "-"))
             serial = serial or row
             yield {**row, "speed_up": round(serial["seconds"] / row["seconds"], 2),
-                   "same_as_serial": all(row[key] == serial[key] for key in ("winner", "sha256"))}  # fmt: skip
+                   "same_as_serial": all(row[key] == serial[key] for key in ("winner", "states"))}  # fmt: skip
 
 
 def _row(settings: SearchSettings, workers: str | None, folder: Path) -> Row:
@@ -39,16 +39,22 @@ def _row(settings: SearchSettings, workers: str | None, folder: Path) -> Row:
     search = assemble(settings, progress, workers=make_workers(workers, settings, progress))
     store = RunStore.create(folder, settings.model_dump(mode="json"))
     try:
-        summary = search.run(store)
+        search.record_inputs(store)
+        winner = search.architecture_search.run(store)
     finally:
         store.close()
-    winner = summary["winner"]
     return {
         "benchmark": "workers", "space": settings.space, "data": settings.data, "budget": settings.budget,
         "seed": settings.seed, "threads": settings.threads, "workers": workers or "none",
-        "seconds": _seconds_of_leaves(store.events), "winner": winner["genotype"], "sha256": winner["weights_sha256"],
-        "test_accuracy": winner["test_accuracy"], "machine": machine(),
+        "seconds": _seconds_of_leaves(store.events), "winner": search.space.format(winner),
+        "states": _states_of_leaves(store.events), "machine": machine(),
     }  # fmt: skip
+
+
+def _states_of_leaves(events: list[Event]) -> dict[str, str]:
+    """Hashes of the last state of each task in a leaf: weights and all."""
+    steps = [event for event in events if event["event"] == "step" and event["task"].startswith(("leaf", "selection"))]
+    return {event["task"]: event["state"] for event in sorted(steps, key=lambda event: str(event["task"]))}
 
 
 def _seconds_of_leaves(events: list[Event]) -> float:
