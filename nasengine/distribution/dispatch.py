@@ -141,6 +141,8 @@ class _Round:
                 if slot in self.workers:
                     self.workers.pop(slot).close()
                 self.reports.put((slot, part, {"kind": "died", "reason": str(fault)}, {}))
+            except Exception as fault:  # noqa: BLE001 (the caller waits for a report, whatever happens here)
+                self.reports.put((slot, part, {"kind": FAILED, "reason": f"{type(fault).__name__}: {fault}"}, {}))
 
     def _follow(self, slot: int, part: Part, content: bytes) -> None:
         worker = self.workers[slot]

@@ -119,11 +119,18 @@ def test_parts_that_are_done_are_not_given_away(tmp_path):
     store = RunStore.create(tmp_path / "run", {})
     store.record("part", kind=LEAF, name="0")
 
-    def start(slot):
-        raise AssertionError("no worker is needed")
-
-    Dispatcher(start, 1, Counting()).do(Work([Part(LEAF, "0", ())], {}, store))
+    made = []
+    Dispatcher(made.append, 1, Counting()).do(Work([Part(LEAF, "0", ())], {}, store))
     store.close()
+    assert made == []
+
+
+def test_a_worker_that_cannot_be_started_ends_the_run_and_not_in_silence(tmp_path):
+    def start(slot):
+        raise PermissionError("no more processes")
+
+    with pytest.raises(WorkerError, match=r"leaf [01]: PermissionError: no more processes"):
+        search(tmp_path / "run", start)
 
 
 def test_another_version_is_refused(tmp_path):
