@@ -29,7 +29,7 @@ ALLOWED_WITH_RESUME = ("resume", "port", "train", "as_json")
 
 
 def nni(
-    space: Annotated[str, typer.Option(help="Search space of cells; see 'nasengine spaces'.")] = "darts",
+    space: Annotated[str, typer.Option(help="Search space; see 'nasengine spaces'.")] = "darts",
     strategy: Annotated[
         str | None, typer.Option(help="Proposes architectures.", show_default="predictor_guided")
     ] = None,
@@ -109,11 +109,11 @@ def _new_settings(chosen: dict[str, Any], wanted: dict[str, Any]) -> "SearchSett
     from nasengine.distribution import threads_for
     from nasengine.evaluation.table import read_table
     from nasengine.pipeline import SearchSettings
-    from nasengine.protocols import SupernetSpace
+    from nasengine.protocols import ElasticSpace, SupernetSpace
 
     space = registry.load("search space", chosen["space"])
-    if not isinstance(space, SupernetSpace):
-        raise ConfigError(f"search space {space.name!r}: expected one of cells, got another; see 'nasengine spaces'")
+    if not isinstance(space, SupernetSpace | ElasticSpace):
+        raise ConfigError(f"search space {space.name!r}: expected one that 'nasengine search' takes, got another")
     if chosen["strategy"] is not None and wanted["tuner"] is not None:
         raise ConfigError("--tuner: expected no --strategy beside it, since it proposes itself; leave one of them out")
     if wanted["column"] is not None and wanted["table"] is None:
@@ -184,10 +184,8 @@ def _try_all(
     """All trials of the run; what came out, best first."""
     from nasengine.integrations.nni.live import Experiment
     from nasengine.integrations.nni.recorded_run import RecordedRun
-    from nasengine.protocols import SupernetSpace
 
     assert settings.trials is not None
-    assert isinstance(search.space, SupernetSpace)  # the others have been refused
     with tempfile.TemporaryDirectory(prefix="nasengine-nni-") as home:
         recorded = RecordedRun(folder, search.space, settings)
         experiment = Experiment(recorded, settings.trials, Path(home), port)
