@@ -20,6 +20,15 @@ OPTIONS_OF_TRIALS = ("count", "concurrency", "tuner", "table", "column", "epochs
 """Of ``nasengine nni``; there the number of trials is called ``--trials``."""
 
 
+def command_name(settings: Mapping[str, Any]) -> str:
+    """Which command makes such a run.
+
+    >>> command_name({"trials": None}), command_name({"trials": {"count": 3}})
+    ('search', 'nni')
+    """
+    return "nni" if settings.get("trials") else "search"
+
+
 def command_of(settings: dict[str, Any]) -> str:
     """For a shell, an option a line; every value is quoted.
 
@@ -38,7 +47,7 @@ def command_of(settings: dict[str, Any]) -> str:
     before = (
         f"OMP_NUM_THREADS={threads} " if isinstance(threads, int) and settings.get("device", "cpu") == "cpu" else ""
     )
-    return " \\\n  ".join([f"{before}nasengine {'nni' if trials else 'search'}", *map(shlex.join, words)])
+    return " \\\n  ".join([f"{before}nasengine {command_name(settings)}", *map(shlex.join, words)])
 
 
 def _of_search(settings: Mapping[str, Any]) -> list[list[str]]:
