@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasengine.commands.options import takes
+from nasengine.commands.options import Given, takes
 from nasengine.errors import ConfigError
 from nasengine.report.console import Json, finish, print_table
 from nasengine.report.tables import describe_table
@@ -35,7 +35,7 @@ class DescribeOptions:
 
 
 @takes(DescribeOptions)
-def describe(context: typer.Context, options: DescribeOptions) -> None:
+def describe(options: DescribeOptions, given: Given) -> None:
     """Draw an architecture and print what it costs."""
 
     def show(content: dict[str, Any]) -> None:

@@ -4,10 +4,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from nasengine.commands.init_options import InitOptions
-from nasengine.commands.options import takes
+from nasengine.commands.options import Given, takes
 from nasengine.errors import ConfigError, StoreError
 from nasengine.report.console import finish, print_table, shown
 from nasengine.report.tables import family_table
@@ -26,7 +24,7 @@ PASSED_ON = (
 
 
 @takes(InitOptions)
-def init(context: typer.Context, options: InitOptions) -> None:
+def init(options: InitOptions, given: Given) -> None:
     """Make networks of other sizes that begin with what the winner knows, tune them briefly and export them."""
     finish(lambda: _family(options), lambda content: print_table(*family_table(content)), options.as_json)
 

@@ -5,10 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from nasengine.commands.nni_options import NniOptions
-from nasengine.commands.options import takes
+from nasengine.commands.options import Given, takes
 from nasengine.commands.report import reported, write_report
 from nasengine.commands.run_folders import new_folder, refuse_others
 from nasengine.commands.ui import ended_by_signals
@@ -32,7 +30,7 @@ PASSED_ON = ("concurrency", "tuner", "stop_early", "max_seconds", "table", "colu
 
 
 @takes(NniOptions)
-def nni(context: typer.Context, options: NniOptions) -> None:
+def nni(options: NniOptions, given: Given) -> None:
     """Search by trials in an NNI experiment: its page shows them on 127.0.0.1 while they run.
 
     To look from elsewhere: ssh -L 8080:127.0.0.1:8080 MACHINE, then open http://127.0.0.1:8080 there.
@@ -41,10 +39,10 @@ def nni(context: typer.Context, options: NniOptions) -> None:
     def show(content: dict[str, Any]) -> None:
         print_table(*(search_table(content) if "onnx" in content else trials_table(content)))
 
-    finish(lambda: _search(context, options), show, options.as_json)
+    finish(lambda: _search(options, given), show, options.as_json)
 
 
-def _search(context: typer.Context, options: NniOptions) -> dict[str, Any]:
+def _search(options: NniOptions, given: Given) -> dict[str, Any]:
     """A new run, or one that goes on."""
     from nasengine.assembly import settings_of
     from nasengine.integrations.nni.live import check_installed
@@ -56,7 +54,7 @@ def _search(context: typer.Context, options: NniOptions) -> dict[str, Any]:
         settings = _new_settings(options)
         folder = options.out or new_folder(settings, "nni")
         return _run(settings, folder, options.port, is_new=True, train=options.train)
-    refuse_others(context, ALLOWED_WITH_RESUME)
+    refuse_others(given, ALLOWED_WITH_RESUME)
     settings = settings_of(options.resume)
     if settings.trials is None:
         raise ConfigError(f"run folder {options.resume}: expected a run of 'nasengine nni', got one of another command")

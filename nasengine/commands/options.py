@@ -28,10 +28,12 @@ NewRunOption = Annotated[
 ResumeOption = Annotated[Path | None, typer.Option(help="Go on with this run; its own settings count.")]
 
 Options = TypeVar("Options")
+Given = frozenset[str]
+"""Names of the options that stand on the command line, even where they have their usual values."""
 
 
-def takes(options: type[Options]) -> Callable[[Callable[[typer.Context, Options], None]], Callable[..., None]]:
-    """Make a command of a function that takes all its options as one value.
+def takes(options: type[Options]) -> Callable[[Callable[[Options, Given], None]], Callable[..., None]]:
+    """Make a command of a function that takes all its options as one value, and the names of those that were given.
 
     typer reads the options of a command from its signature; here these are the fields of a dataclass, whose types are
     ``Annotated`` as typer wants them.
@@ -40,14 +42,16 @@ def takes(options: type[Options]) -> Callable[[Callable[[typer.Context, Options]
         options: the dataclass.
     """
 
-    def command_of(work: Callable[[typer.Context, Options], None]) -> Callable[..., None]:
+    def command_of(work: Callable[[Options, Given], None]) -> Callable[..., None]:
         @wraps(work)
-        def command(context: typer.Context, **given: Any) -> None:
-            work(context, options(**given))
+        def command(context: Any, **values: Any) -> None:
+            sources = {name: context.get_parameter_source(name) for name in values}
+            given = (name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
+            work(options(**values), frozenset(given))
 
-        own = inspect.signature(command).parameters["context"]
+        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         fields = inspect.signature(options).parameters.values()
-        command.__signature__ = inspect.Signature([own, *fields])  # type: ignore[attr-defined]
+        command.__signature__ = inspect.Signature([context, *fields])  # type: ignore[attr-defined]
         return command
 
     return command_of

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nasengine.commands.options import Given
 from nasengine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,19 +19,17 @@ def new_folder(settings: "SearchSettings", kind: str) -> Path:
     return RUNS_FOLDER / f"{settings.space}-{data}-{kind}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
 
 
-def refuse_others(context: Any, allowed: tuple[str, ...]) -> None:
+def refuse_others(given: Given, allowed: tuple[str, ...]) -> None:
     """A resumed run has its settings already; others beside --resume would be ignored without a word.
 
     Args:
-        context: of the command, as typer hands it over.
+        given: options on the command line.
         allowed: options that a resumed run takes beside its own settings.
 
     Raises:
         ConfigError: another one.
     """
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    others = sorted(f"--{name.replace('_', '-')}" for name in given if name not in allowed)
+    others = sorted(f"--{name.replace('_', '-')}" for name in given.difference(allowed))
     if others:
         raise ConfigError(
             f"--resume: expected no other settings, since the run has its own, got {', '.join(others)}; "

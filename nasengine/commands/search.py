@@ -4,12 +4,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from nasengine.commands.amounts import amount, amounts
 from nasengine.commands.data_parallel import OwnProcess, in_every_process, resume_command
 from nasengine.commands.init import FOLDER, make_family, names, numbers
-from nasengine.commands.options import takes
+from nasengine.commands.options import Given, takes
 from nasengine.commands.report import reported, write_report
 from nasengine.commands.run_folders import new_folder, refuse_others
 from nasengine.commands.search_options import SearchOptions
@@ -26,19 +24,19 @@ LIMITS = ("max_bytes", "max_peak_bytes", "max_macs", "max_parameters")
 
 
 @takes(SearchOptions)
-def search(context: typer.Context, options: SearchOptions) -> None:
+def search(options: SearchOptions, given: Given) -> None:
     """Search an architecture for your images, train it, test it and export it to ONNX."""
-    finish(in_every_process(lambda own: _search(context, options, own)), _show, options.as_json)
+    finish(in_every_process(lambda own: _search(options, given, own)), _show, options.as_json)
 
 
-def _search(context: typer.Context, options: SearchOptions, own: OwnProcess) -> dict[str, Any]:
+def _search(options: SearchOptions, given: Given, own: OwnProcess) -> dict[str, Any]:
     from nasengine.integrations.tensorboard import EventFiles
     from nasengine.optimization import is_first_process
     from nasengine.report.progress import make_progress
 
     progress = EventFiles(make_progress()) if options.tensorboard else make_progress()
     if options.resume is not None:
-        refuse_others(context, ALLOWED_WITH_RESUME)
+        refuse_others(given, ALLOWED_WITH_RESUME)
         run, store = _resumed(options.resume, options.workers, own, progress)
     else:
         run, store = _begun(options, own, progress)
