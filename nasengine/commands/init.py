@@ -11,7 +11,8 @@ from nasengine.report.console import finish, print_table, shown
 from nasengine.report.tables import family_table
 
 if TYPE_CHECKING:
-    from nasengine.pipeline import Search
+    from nasengine.pipeline import Search, SearchSettings
+    from nasengine.pipeline.family import Ancestor
     from nasengine.pipeline.family_settings import FamilySettings
     from nasengine.store import RunStore
 
@@ -67,23 +68,12 @@ def make_family(
         ConfigError: settings or sizes that cannot be, or a folder with another family.
     """
     from nasengine import registry
-    from nasengine.pipeline.exporting import file_hash
     from nasengine.pipeline.family import Family
-    from nasengine.pipeline.family_settings import FamilySettings, chosen_sizes
     from nasengine.pipeline.workers import Work
     from nasengine.report.family_picture import draw_family
 
     ancestor = search.ancestor(parent)
-    every = ancestor.recipe.epochs
-    usual = {"epochs": every, "tuning_epochs": max(1, every // 10)}
-    given = {name: usual.get(name) if value is None else value for name, value in options.items()}
-    learngene = options.get("learngene")
-    settings = FamilySettings.read({
-        "learngene_sha256": None if learngene is None else file_hash(Path(learngene)),
-        "run": str(parent.folder.resolve()), "weights_sha256": ancestor.lineage["weights_sha256"],
-        **chosen_sizes(*ancestor.own_sizes, **chosen), **given,
-        "seed": search.settings.seed, "threads": search.settings.threads, "device": search.settings.device,
-    }, "nasengine init")  # fmt: skip
+    settings = _settings(search.settings, ancestor, parent.folder, chosen, options)
     family = Family(settings, ancestor, registry.load("exporter", "onnx"), search.progress, search.workers)
     store = _opened(folder, settings)
     dumped = {"settings": search.settings.model_dump(mode="json"), "family": settings.model_dump(mode="json")}
@@ -94,6 +84,25 @@ def make_family(
         return summary | {"picture": str(picture)}
     finally:
         store.close()
+
+
+def _settings(
+    own: "SearchSettings", ancestor: "Ancestor", run: Path, chosen: dict[str, Any], options: dict[str, Any]
+) -> "FamilySettings":
+    """Settings of a family, checked; what is None is as the run suggests."""
+    from nasengine.pipeline.exporting import file_hash
+    from nasengine.pipeline.family_settings import FamilySettings, chosen_sizes
+
+    every = ancestor.recipe.epochs
+    usual = {"epochs": every, "tuning_epochs": max(1, every // 10)}
+    given = {name: usual.get(name) if value is None else value for name, value in options.items()}
+    learngene = options.get("learngene")
+    return FamilySettings.read({
+        "learngene_sha256": None if learngene is None else file_hash(Path(learngene)),
+        "run": str(run.resolve()), "weights_sha256": ancestor.lineage["weights_sha256"],
+        **chosen_sizes(*ancestor.own_sizes, **chosen), **given,
+        "seed": own.seed, "threads": own.threads, "device": own.device,
+    }, "nasengine init")  # fmt: skip
 
 
 def _opened(folder: Path, settings: "FamilySettings") -> "RunStore":
