@@ -19,7 +19,6 @@ from nasengine.randomness import seed_of
 from nasengine.store import Journal
 from nasengine.strategies import RegularizedEvolution
 from search_spaces.nasbench201 import NASBENCH201
-from tests.integrations.nni.trial_runs import write_table
 
 pytest.importorskip("nni_node", reason="NNI has no wheel for this machine")
 pytestmark = [
@@ -28,11 +27,6 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parents[3]
 SECONDS = 240.0
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    return write_table(tmp_path_factory.mktemp("table") / "table.csv.gz")
 
 
 def text_of(process: psutil.Process) -> str:

@@ -11,16 +11,9 @@ from nasengine.errors import StoreError
 from nasengine.graph import cost
 from nasengine.integrations.nni.genes import NO_EDGE, declared_choices, flat_genes
 from nasengine.protocols import NetworkConfig
-from tests.integrations.nni.runs import PATHS, WrittenRun
+from tests.integrations.nni.runs import PATHS
 
 NASBENCH201 = registry.load("search space", "nasbench201")
-
-
-@pytest.fixture
-def run(tmp_path):
-    written = WrittenRun(tmp_path / "run")
-    yield written
-    written.store.close()
 
 
 def trials_of(run):
