@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from nasengine.store import RunStore
 
-LEAF, TRAINING, MEMBER = "leaf", "training", "member"
+LEAF, FINALIST, TRAINING, MEMBER = "leaf", "finalist", "training", "member"
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,9 @@ class Part:
     """Work that depends on no other part.
 
     Args:
-        kind: ``leaf`` (a sub-supernet and its selection), ``training`` (a network) or ``member`` (of a family).
-        name: of the leaf, the network or the member.
+        kind: ``leaf`` (a sub-supernet and its selection), ``finalist`` (its training and measurement in one round of
+            the race), ``training`` (a network) or ``member`` (of a family).
+        name: of the leaf, the finalist and its round, the network or the member.
         tasks: in whose steps it is recorded.
         genotype: of the network.
     """

@@ -10,15 +10,17 @@ from nasengine.distribution.performing import perform
 from nasengine.distribution.ray_workers import Performer
 from nasengine.errors import WorkerError
 from nasengine.pipeline import Parts, Search, SearchSettings
-from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work
+from nasengine.pipeline.workers import FINALIST, LEAF, TRAINING, Part, Work
 from nasengine.protocols import ExportReport
 from nasengine.store import RunStore
 from nasengine.strategies import RegularizedEvolution
 from search_spaces.nasbench201 import NASBENCH201
 
 SETTINGS = SearchSettings.read(
-    {"space": "nasbench201", "data": "digits", "budget": "quick", "seed": 3, "threads": 1}, "test"
-)
+    {"space": "nasbench201", "data": "digits", "budget": "quick", "seed": 3, "threads": 1,
+     "training": "single-path", "selection": "sampled-paths"}, "test"
+)  # fmt: skip
+"""Two leaves that propose two architectures each: two rounds, in the second of which finalists are trained."""
 
 
 class Counting:
@@ -34,15 +36,19 @@ class Counting:
 
 
 class ThreadWorker(Performer):
-    """What runs on a cluster, here in a thread; it dies before one of its reports where a number says so."""
+    """What runs on a cluster, here in a thread; it dies before one of its reports on a kind of part, if told to."""
 
-    def __init__(self, dataset, dies_at=None):
+    def __init__(self, dataset, dies_at=None, kind=LEAF):
         super().__init__(dataset_message(dataset))
-        self.left = dies_at
+        self.left, self.kind = dies_at, kind
+
+    def begin(self, request):
+        self.is_at_risk = read_message(request)[0]["part"]["kind"] == self.kind
+        super().begin(request)
 
     def next(self):
         found = super().next()
-        if self.left is not None:
+        if self.left is not None and self.is_at_risk:
             self.left -= 1
             if self.left < 0:
                 raise WorkerDiedError("shot")
@@ -61,11 +67,12 @@ def images():
 
 
 def search(folder, start=None, count=2):
-    """A small search, with workers where ``start`` makes them."""
+    """A small search, new or resumed, with workers where ``start`` makes them."""
     progress = Counting()
     workers = None if start is None else Dispatcher(start, count, progress)
     part = Search(SETTINGS, Parts(NASBENCH201, images(), quick_export, RegularizedEvolution, workers=workers), progress)
-    store = RunStore.create(folder, SETTINGS.model_dump(mode="json"))
+    content = SETTINGS.model_dump(mode="json")
+    store = RunStore.open(folder) if folder.exists() else RunStore.create(folder, content)
     try:
         return outcome(part.run(store)), progress.steps, store
     finally:
@@ -77,17 +84,28 @@ def outcome(summary):
     return {name: value for name, value in summary.items() if name not in ("run", "seconds", "onnx")}
 
 
+def race_of(store):
+    """Who was in the race and what each round came to, and the states of all finalists: weights, momenta, measures."""
+    rounds = [(e["number"], e["validation_accuracy"], e["validation_loss"], e["alive"]) for e in store.find("round")]
+    steps = {(e["task"], e["step"]): e["state"] for e in store.find("step") if e["task"].startswith("finalist")}
+    return store.last("finalists")["genotypes"], rounds, steps
+
+
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory):
-    return search(tmp_path_factory.mktemp("serial") / "run")[:2]
+    return search(tmp_path_factory.mktemp("serial") / "run")
 
 
 def test_workers_give_the_same_as_one_process(tmp_path, serial):
     found, steps, store = search(tmp_path / "run", lambda _: ThreadWorker(images()))
     assert found == serial[0]
     assert sorted(steps) == sorted(serial[1])
+    assert race_of(store) == race_of(serial[2])
+    names, rounds, states = race_of(store)
+    assert (len(names), [len(alive) for *_, alive in rounds], len(states)) == (4, [2, 1], 4 * 2 + 2 * 2)
     done = [(event["kind"], event["name"]) for event in store.find("part")]
-    assert sorted(done) == [(LEAF, "0"), (LEAF, "1"), (TRAINING, "random_baseline"), (TRAINING, "winner")]
+    raced = [(FINALIST, f"{index} in round 1") for index in rounds[0][-1]]
+    assert sorted(done) == [*raced, (LEAF, "0"), (LEAF, "1"), (TRAINING, "random_baseline"), (TRAINING, "winner")]
 
 
 def test_what_a_dead_worker_did_is_not_done_again(tmp_path, serial):
@@ -102,6 +120,25 @@ def test_what_a_dead_worker_did_is_not_done_again(tmp_path, serial):
     assert len(made) >= 4
     assert found == serial[0]
     assert sorted(steps) == sorted(serial[1])
+
+
+def test_a_worker_that_dies_in_an_evaluation_is_replaced_and_goes_on_where_it_was(tmp_path, serial):
+    deaths = iter([2, 3])  # after an epoch, and after the measurement before its end is reported
+    found, steps, store = search(tmp_path / "run", lambda _: ThreadWorker(images(), next(deaths, None), FINALIST))
+    assert next(deaths, None) is None
+    assert found == serial[0]
+    assert sorted(steps) == sorted(serial[1])
+    assert race_of(store) == race_of(serial[2])
+
+
+def test_a_race_that_is_interrupted_goes_on_with_or_without_workers(tmp_path, serial):
+    with pytest.raises(WorkerError, match=r"finalist \d in round 1: .* got 3 that died \(shot\)"):
+        search(tmp_path / "run", lambda _: ThreadWorker(images(), 1, FINALIST))
+    found, steps, store = search(tmp_path / "run")
+    assert found == serial[0]
+    assert race_of(store) == race_of(serial[2])
+    assert not [task for task, _ in steps if task.startswith(("supernet", "leaf", "selection"))]
+    assert len({step for task, step in steps if task.startswith("finalist")}) == 2  # an epoch and a measurement
 
 
 def test_a_part_whose_workers_always_die_is_given_up(tmp_path):
