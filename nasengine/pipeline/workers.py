@@ -5,6 +5,7 @@ again, whatever they could not do is done here, and the outcome is that of a run
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -54,10 +55,11 @@ class Work:
 
 @runtime_checkable
 class Workers(Protocol):
-    """Does work elsewhere.
+    """Does work elsewhere; inside ``kept``, one piece of work after another with the same workers.
 
     Raises:
         WorkerError: a part failed for a reason of its own, or its worker died again and again.
     """
 
     def do(self, work: Work) -> None: ...
+    def kept(self) -> AbstractContextManager[None]: ...

@@ -7,7 +7,7 @@ import pytest
 from nasengine.data.digits import load
 from nasengine.distribution.dataset_message import dataset_message, read_dataset
 from nasengine.distribution.dispatch import Dispatcher, WorkerDiedError
-from nasengine.distribution.messages import message, read_message, request
+from nasengine.distribution.messages import DONE, message, read_message, request
 from nasengine.distribution.performing import perform
 from nasengine.distribution.ray_workers import Performer
 from nasengine.errors import WorkerError
@@ -160,6 +160,36 @@ def test_parts_that_are_done_are_not_given_away(tmp_path):
     Dispatcher(made.append, 1, Counting()).do(Work([Part(LEAF, "0", ())], {}, store))
     store.close()
     assert made == []
+
+
+class DoneAtOnce:
+    """A worker of which nothing is asked but to be there."""
+
+    def __init__(self, ended):
+        self.ended = ended
+
+    def begin(self, content): ...
+
+    def next(self):
+        return message({"kind": DONE})
+
+    def close(self):
+        self.ended.append(self)
+
+
+def test_workers_are_kept_for_work_that_follows_and_ended_after_it(tmp_path):
+    store = RunStore.create(tmp_path / "run", {})
+    made, ended = [], []
+    dispatcher = Dispatcher(lambda slot: made.append(slot) or DoneAtOnce(ended), 1, Counting())
+    with dispatcher.kept():
+        for name in ("0", "1"):
+            dispatcher.do(Work([Part(LEAF, name, ())], {}, store))
+        assert (made, ended) == ([0], [])
+    assert len(ended) == 1
+    dispatcher.do(Work([Part(LEAF, "2", ())], {}, store))
+    assert (made, len(ended)) == ([0, 0], 2)
+    assert [event["name"] for event in store.find("part")] == ["0", "1", "2"]
+    store.close()
 
 
 def test_a_worker_that_cannot_be_started_ends_the_run_and_not_in_silence(tmp_path):
