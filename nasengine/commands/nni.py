@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 RUNS_FOLDER = Path("runs")
 USUAL, UNUSED = "predictor_guided", "random"
 """Strategies: without any option, and where one of NNI's tuners proposes."""
-ALLOWED_WITH_RESUME = ("resume", "port", "train", "as_json")
+USUAL_TRIALS = 50
+ALLOWED_WITH_RESUME = ("resume", "trials", "port", "train", "as_json")
 
 
 def nni(
@@ -36,7 +37,9 @@ def nni(
     tuner: Annotated[
         str | None, typer.Option(help="One of NNI's own instead: TPE, Evolution or Random.", show_default="none")
     ] = None,
-    trials: Annotated[int, typer.Option(help="Trials, failed ones included.")] = 50,
+    trials: Annotated[
+        int | None, typer.Option(help="Trials, failed ones included; with --resume, more.", show_default="50")
+    ] = None,
     concurrency: Annotated[int, typer.Option(help="Trials at a time.")] = 1,
     table: Annotated[
         str | None, typer.Option(help="CSV of accuracies to look up instead of training.", show_default="none")
@@ -81,8 +84,11 @@ def nni(
         free_port(port)  # fails here, before anything is written
         if resume is None:
             chosen = {"strategy": strategy, "data": data, "budget": budget, "seed": seed, "target": target}
-            wanted = {"count": trials, "concurrency": concurrency, "tuner": tuner, "stop_early": stop_early,
-                      "max_seconds": max_seconds, "table": table, "column": column, "epochs": epochs}  # fmt: skip
+            wanted = {
+                "count": USUAL_TRIALS if trials is None else trials, "concurrency": concurrency, "tuner": tuner,
+                "stop_early": stop_early, "max_seconds": max_seconds, "table": table, "column": column,
+                "epochs": epochs,
+            }  # fmt: skip
             settings = _new_settings({"space": space, "device": device, **chosen}, wanted)
             return _run(settings, out or _new_folder(settings), port, is_new=True, train=train)
         _refuse_others(given)
@@ -90,6 +96,7 @@ def nni(
         if settings.trials is None:
             raise ConfigError(f"run folder {resume}: expected a run of 'nasengine nni', got one of another command")
         _check_table(settings.trials, settings.space)
+        settings = _with_trials(settings, resume, trials)
         return _run(settings, resume, port, is_new=False, train=train)
 
     def show(content: dict[str, Any]) -> None:
@@ -111,6 +118,7 @@ def _new_settings(chosen: dict[str, Any], wanted: dict[str, Any]) -> "SearchSett
     from nasengine.pipeline import SearchSettings
     from nasengine.protocols import SupernetSpace
 
+    _check_numbers(wanted)
     space = registry.load("search space", chosen["space"])
     if not isinstance(space, SupernetSpace):
         raise ConfigError(f"search space {space.name!r}: expected one of cells, got another; see 'nasengine spaces'")
@@ -130,6 +138,46 @@ def _new_settings(chosen: dict[str, Any], wanted: dict[str, Any]) -> "SearchSett
         "threads": threads_for(None) if wanted["concurrency"] == 1 else 1, "trials": {**wanted, **usual},
     }  # fmt: skip
     return SearchSettings.read(content, "nasengine nni")
+
+
+def _check_numbers(wanted: dict[str, Any]) -> None:
+    """See that numbers are possible, in the words of the command."""
+    from nasengine.pipeline.trial_settings import MAX_CONCURRENCY, MAX_EPOCHS, MAX_TRIALS
+
+    largest = {"count": MAX_TRIALS, "concurrency": MAX_CONCURRENCY, "epochs": MAX_EPOCHS}
+    faults = [
+        f"--{'trials' if name == 'count' else name}: expected a number from 1 to {limit}, got {wanted[name]}"
+        for name, limit in largest.items()
+        if wanted[name] is not None and not 1 <= wanted[name] <= limit
+    ]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _with_trials(settings: "SearchSettings", run: Path, trials: int | None) -> "SearchSettings":
+    """Settings of a resumed run, whose number of trials may be raised.
+
+    What followed the trials is taken back then: another architecture may be the best now.
+    """
+    from nasengine.pipeline.search import BASELINE, WINNER
+    from nasengine.pipeline.trial_results import MORE_TRIALS, with_more_trials
+    from nasengine.store import RunStore
+
+    store = RunStore.open(run)
+    try:
+        settings = with_more_trials(settings, store.events, f"run folder {run}")
+        assert settings.trials is not None
+        known = settings.trials.count
+        if trials is None or trials == known:
+            return settings
+        _check_numbers({"count": trials, "concurrency": None, "epochs": None})
+        if trials < known:
+            raise ConfigError(f"--trials: expected at least the {known} that the run has, got {trials}")
+        store.discard((WINNER, BASELINE), ("test", "export"))
+        store.record(MORE_TRIALS, count=trials)
+        return with_more_trials(settings, store.events, f"run folder {run}")
+    finally:
+        store.close()
 
 
 def _check_table(trials: "TrialSettings", space: str) -> None:
