@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
-from nasengine.commands.nni import _with_trials
+from nasengine.commands.nni_trials import with_trials
 from nasengine.errors import StoreError
 from nasengine.integrations.nni.opening import opened_proposals
 from nasengine.pipeline.trial_results import MORE_TRIALS, best_trial
@@ -90,7 +90,7 @@ def test_a_resumed_run_may_have_more_trials_and_not_fewer(tmp_path):
     settings = settings_of_trials(count=12)
     begun(run, settings)
     for number in (30, 30, None):
-        found = _with_trials(settings, run, number)
+        found = with_trials(settings, run, number)
     assert found.trials == settings.trials.model_copy(update={"count": 30})
     assert [event["count"] for event in Journal(run / "journal.jsonl").read() if event["event"] == MORE_TRIALS] == [30]
     assert "--trials: expected at least the 30 that the run has, got 29" in refused(

@@ -11,7 +11,7 @@ from nasengine.errors import StoreError
 from nasengine.graph import cost
 from nasengine.integrations.nni.genes import NO_EDGE, declared_choices, flat_genes
 from nasengine.protocols import NetworkConfig
-from tests.integrations.nni.runs import PATHS
+from tests.integrations.nni.runs import PATHS, WrittenRun
 
 NASBENCH201 = registry.load("search space", "nasbench201")
 
