@@ -1,11 +1,12 @@
 """What workers save in the leaves and in the race of finalists, and whether runs end alike.
 
-Leaves take from the trained supernet to the last selection in a leaf, the race from there to its last round; starting
-the workers is part of both.
+Leaves take from the trained supernet to the last selection in a leaf, the start of the workers included; the race takes
+from its beginning to its last round.
 """
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def _row(settings: SearchSettings, workers: str | None, folder: Path) -> Row:
     store = RunStore.create(folder, settings.model_dump(mode="json"))
     try:
         search.record_inputs(store)
-        winner = search.architecture_search.run(store)
+        with nullcontext() if search.workers is None else search.workers.kept():
+            winner = search.architecture_search.run(store)
     finally:
         store.close()
     leaves, race = _seconds(store.events)

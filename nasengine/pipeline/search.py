@@ -1,6 +1,7 @@
 """From a dataset and a search space to a trained, exported and checked network."""
 
 import random
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nasengine.graph import cost, fingerprint
 from nasengine.initialization.sizes import resized, sizes_of
 from nasengine.network import GraphNetwork
 from nasengine.optimization import check_batches, check_same
+from nasengine.pipeline.decisions import decisions_of, splits_of
 from nasengine.pipeline.device_summary import device_summary
 from nasengine.pipeline.elastic_search import ElasticSearch
 from nasengine.pipeline.environment import record_environment
@@ -74,10 +76,13 @@ class Search:
         torch.set_num_threads(self.settings.threads)
         self.record_inputs(store)
         part = self.architecture_search
-        winner = part.run(store) if self.settings.trials is None else best_trial(store, self.space, part.keeps_limits)
-        further = part.answers()
-        architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
-        self._train_elsewhere(architectures | {_within(macs): found for macs, found in further.items()})
+        with nullcontext() if self.workers is None else self.workers.kept():
+            winner = (
+                part.run(store) if self.settings.trials is None else best_trial(store, self.space, part.keeps_limits)
+            )
+            further = part.answers()
+            architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
+            self._train_elsewhere(architectures | {_within(macs): found for macs, found in further.items()})
         networks = {name: self._train(name, architecture) for name, architecture in architectures.items()}
         answers = {macs: self._train(_within(macs), found) for macs, found in further.items()}
         # Only here, after every decision, test images are used for the first time.
@@ -93,18 +98,8 @@ class Search:
             **results,
             "within": [self._finish(macs, *trained) for macs, trained in answers.items()],
             "onnx": exported,
-            "decisions": [
-                decision
-                for event in sorted(self.store.find("step"), key=lambda event: str(event["task"]))
-                if event["task"].startswith("selection")
-                for decision in event["metrics"].get("decisions", [])
-            ],
-            "splits": [
-                {"level": level, "parts": event["metrics"]["splits"]}
-                for level, event in enumerate(
-                    event for event in self.store.find("step", task="supernet") if "splits" in event["metrics"]
-                )
-            ],
+            "decisions": decisions_of(store),
+            "splits": splits_of(store),
             "leaves": leaves,
             "prediction": self._prediction(leaves),
             "target": self._device(results),
