@@ -5,7 +5,6 @@ seed and its number alone: what the store has of it is not done again, here or t
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,12 +68,11 @@ class FinalistRace:
             self._record(list(networks), first_epochs, store)
             for part in parts:  # their weights are here alone
                 self._bring(part, 1, store)
-        with self.workers.kept() if self.workers is not None else nullcontext():
-            for number in range(lengths.num_rounds):
-                self._bring_elsewhere(race, number, lengths, store)
-                for index in race.alive:
-                    self._bring(parts[index], lengths.steps_until(number), store)
-                self._end_round(race, number, store)
+        for number in range(lengths.num_rounds):
+            self._bring_elsewhere(race, number, lengths, store)
+            for index in race.alive:
+                self._bring(parts[index], lengths.steps_until(number), store)
+            self._end_round(race, number, store)
         return race
 
     def do(self, part: Part, store: RunStore) -> None:

@@ -1,6 +1,7 @@
 """From a dataset and a search space to a trained, exported and checked network."""
 
 import random
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,13 @@ class Search:
         torch.set_num_threads(self.settings.threads)
         self.record_inputs(store)
         part = self.architecture_search
-        winner = part.run(store) if self.settings.trials is None else best_trial(store, self.space, part.keeps_limits)
-        further = part.answers()
-        architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
-        self._train_elsewhere(architectures | {_within(macs): found for macs, found in further.items()})
+        with nullcontext() if self.workers is None else self.workers.kept():
+            winner = (
+                part.run(store) if self.settings.trials is None else best_trial(store, self.space, part.keeps_limits)
+            )
+            further = part.answers()
+            architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
+            self._train_elsewhere(architectures | {_within(macs): found for macs, found in further.items()})
         networks = {name: self._train(name, architecture) for name, architecture in architectures.items()}
         answers = {macs: self._train(_within(macs), found) for macs, found in further.items()}
         # Only here, after every decision, test images are used for the first time.

@@ -16,7 +16,8 @@ import pytest
 from nasengine.evaluation.table import read_table
 from nasengine.protocols import Evaluation
 from nasengine.randomness import seed_of
-from nasengine.store import Journal, RunStore
+from nasengine.store import Journal
+from nasengine.store.run_store import in_force
 from nasengine.strategies import RegularizedEvolution
 from search_spaces.nasbench201 import NASBENCH201
 
@@ -201,7 +202,7 @@ def test_a_run_of_trials_ends_as_a_search_does(tmp_path):
     assert again["winner"] == summary["winner"]
     more = nasengine("nni", "--resume", str(run), "--trials", "4", "--port", "0")
     assert more["trials"] == {"SUCCEEDED": 4}
-    events = RunStore.open(run).events
+    events = in_force(Journal(run / "journal.jsonl").read())
     assert [event["step"] for event in events if event.get("task") == "winner"] == list(range(10))
     accuracies = {event["genotype"]: event["accuracy"] for event in events if event["event"] == "trial"}
     assert accuracies[more["winner"]["genotype"]] == max(accuracies.values())
