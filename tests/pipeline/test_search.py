@@ -125,7 +125,7 @@ def test_a_search_with_split_supernets(tmp_path):
     winner = summary["winner"]["genotype"]
     assert len(split["parts"][0]["groups"]) == 2
     begun = [task for task, _, _ in progress.begun]
-    assert begun[:6] == ["supernet", "leaf0", "selection-leaf0", "leaf1", "selection-leaf1", "halving"]
+    assert begun[:6] == ["supernet", "leaf0", "selection-leaf0", "leaf1", "selection-leaf1", "finalist0"]
     assert {row["leaf"] for row in summary["leaves"]} == {0, 1}
     assert min(summary["leaves"], key=lambda row: row["validation_loss"])["genotype"] == winner
     assert not any(event["event"] == "test" for event in store.events[:-4])
