@@ -54,7 +54,7 @@ class Search:
         self.scale = settings.adjust(parts.space.scales[settings.budget])
         reduced = parts.dataset.reduced(
             self.scale.max_train_images, self.scale.max_test_images, self.scale.max_image_size, settings.seed
-        )
+        ).with_validation(self.scale.validation_share)
         self.dataset = reduced.to(torch.device(settings.device))
         halves = len(reduced.train), len(reduced.validation)
         for count in halves:
@@ -189,7 +189,7 @@ class Search:
             name, network, self.dataset, self.architecture_search.final_recipe, seed=self.settings.seed
         )
         self._run(name, task)
-        return architecture, without_auxiliary(network)
+        return architecture, self.architecture_search.finished(without_auxiliary(network))
 
     def _train_elsewhere(self, architectures: dict[str, Architecture]) -> None:
         if self.workers is not None and not self.architecture_search.inherits_weights:
