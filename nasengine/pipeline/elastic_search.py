@@ -73,7 +73,7 @@ class ElasticSearch:
         check_limits(space, self.final_config, settings.own_limits)
         for macs in settings.also_macs:
             check_limits(space, self.final_config, {"macs": macs})
-        self.phases = PHASES[settings.training](scale.supernet.epochs, space.elastic_choices)
+        self.phases = () if settings.trials else PHASES[settings.training](scale.supernet.epochs, space.elastic_choices)
         self._device = device
         self.feasibility = None if device is None else self._feasibility_on(device)
         self.feasible = [] if self.feasibility is None else self._known_feasible(self.feasibility)
@@ -84,7 +84,7 @@ class ElasticSearch:
     @property
     def inherits_weights(self) -> bool:
         """Whether networks begin with weights of the supernet."""
-        return self.settings.fine_tune
+        return self.settings.fine_tune and self.settings.trials is None
 
     @property
     def final_recipe(self) -> TrainingRecipe:
@@ -187,7 +187,7 @@ class ElasticSearch:
 def _check_settings(settings: SearchSettings) -> None:
     """What is for supernets with paths is refused rather than ignored."""
     faults = []
-    if settings.training not in PHASES:
+    if settings.trials is None and settings.training not in PHASES:
         faults.append(f"--training {settings.training}: expected {' or '.join(PHASES)} for space {settings.space}")
     given = {
         "--splits": settings.splits, "--preset": settings.preset, "--depths": settings.depths,

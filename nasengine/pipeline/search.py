@@ -21,6 +21,7 @@ from nasengine.pipeline.exporting import export_checked, file_hash, without_auxi
 from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
 from nasengine.pipeline.finding import Parts, search_of
+from nasengine.pipeline.recorded_decisions import decisions_of, prediction_of, splits_of
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.pipeline.trial_results import best_trial, ends_of_trials
@@ -91,20 +92,10 @@ class Search:
             **results,
             "within": [self._finish(macs, *trained) for macs, trained in answers.items()],
             "onnx": exported,
-            "decisions": [
-                decision
-                for event in sorted(self.store.find("step"), key=lambda event: str(event["task"]))
-                if event["task"].startswith("selection")
-                for decision in event["metrics"].get("decisions", [])
-            ],
-            "splits": [
-                {"level": level, "parts": event["metrics"]["splits"]}
-                for level, event in enumerate(
-                    event for event in self.store.find("step", task="supernet") if "splits" in event["metrics"]
-                )
-            ],
+            "decisions": decisions_of(self.store),
+            "splits": splits_of(self.store),
             "leaves": leaves,
-            "prediction": self._prediction(leaves),
+            "prediction": prediction_of(self.store, self.settings.predictor, leaves),
             "target": self._device(results),
             "trials": ends_of_trials(self.store),
             "failed_leaves": {str(event["leaf"]): event["reason"] for event in self.store.find("failed-leaf")},
@@ -254,20 +245,6 @@ class Search:
             return {"leaves": rows}
 
         return run_once("test", {"network": "leaves"}, work, self.store, self.progress)["leaves"]
-
-    def _prediction(self, leaves: list[dict[str, Any]]) -> dict[str, Any] | None:
-        """What was predicted before training, beside what validation images said; None without a predictor."""
-        event = self.store.last("prediction")
-        if event is None:
-            return None
-        measured = {row["genotype"]: row for row in leaves}
-        rows = [
-            {"genotype": text, "predicted_rank": mean, "std": std,
-             "validation_accuracy": measured.get(text, {}).get("validation_accuracy")}
-            for text, mean, std in event["predicted"]
-        ]  # fmt: skip
-        counts = {name: event[name] for name in ("num_ranked", "num_dropped")}
-        return {"predictor": self.settings.predictor, **counts, "finalists": rows}
 
     def _device(self, results: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         """What the networks cost on the device; None without one."""

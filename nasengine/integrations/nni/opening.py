@@ -8,7 +8,7 @@ from nasengine.errors import ConfigError, NasEngineError
 from nasengine.integrations.nni.own_tuners import OwnTuner
 from nasengine.integrations.nni.proposals import Proposals
 from nasengine.pipeline.settings import SearchSettings
-from nasengine.protocols import Strategy, SupernetSpace
+from nasengine.protocols import ElasticSpace, Strategy, SupernetSpace
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
 
@@ -32,7 +32,7 @@ def opened_proposals(run: Path) -> Proposals:
         raise
 
 
-def strategy_of(space: SupernetSpace, settings: SearchSettings) -> Strategy:
+def strategy_of(space: SupernetSpace | ElasticSpace, settings: SearchSettings) -> Strategy:
     """What proposes the trials of a run, new.
 
     Raises:

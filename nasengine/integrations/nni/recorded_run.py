@@ -11,7 +11,7 @@ from nasengine.integrations.nni.journal_lines import DataLine, Line, read
 from nasengine.integrations.nni.trial_costs import TrialCosts
 from nasengine.integrations.nni.trials import Trial, trials_of
 from nasengine.pipeline.settings import SearchSettings
-from nasengine.protocols import NetworkConfig, SupernetSpace
+from nasengine.protocols import ElasticSpace, NetworkConfig, SupernetSpace
 from nasengine.store.journal import Event, Journal
 from nasengine.store.run_store import JOURNAL_NAME, SUMMARY_NAME, read_summary
 
@@ -45,7 +45,7 @@ class RecordedRun:
         settings: what it was started with.
     """
 
-    def __init__(self, folder: Path, space: SupernetSpace, settings: SearchSettings) -> None:
+    def __init__(self, folder: Path, space: SupernetSpace | ElasticSpace, settings: SearchSettings) -> None:
         if settings.budget not in space.scales:
             raise ConfigError(f"run folder {folder}, settings, budget: expected one of {', '.join(space.scales)}")
         self.folder, self.space, self.settings = folder, space, settings

@@ -30,7 +30,9 @@ from nasengine.store.journal import Event
 
 MAX_TRIALS = 20_000
 NETWORKS = {"winner": "winner", "random_baseline": "random"}
-_SELECTION = re.compile(r"selection(?:-leaf(\d{1,4}))?")
+_SELECTION = re.compile(r"selection(?:-(leaf\d{1,4}|\d{1,15}))?")
+"""Of a supernet, of a leaf, or within a further limit on macs."""
+_WITHIN = re.compile(r"within-(\d{1,15})")
 
 
 @dataclass
@@ -115,16 +117,17 @@ class _Reader:
 
     def _step(self, line: Step) -> None:
         selection = _SELECTION.fullmatch(line.task)
-        if line.task in NETWORKS:
+        stage = _stage_of(line.task)
+        if stage is not None:
             epoch = read(Epoch, line.metrics, self.where).value
-            trial = self._trial(line.task, NETWORKS[line.task], line.began)
+            trial = self._trial(line.task, stage, line.began)
             trial.epochs += [] if epoch is None else [epoch]
         elif line.task == "halving":
             self._race(line)
         elif selection is not None and "genotype" in line.metrics:
             path = read(SampledPath, line.metrics, self.where)
-            leaf = f"leaf{selection[1]}-" if selection[1] else ""
-            trial = self._trial(f"path-{leaf}{line.step}", "sampled path", line.began)
+            part = f"{selection[1]}-" if selection[1] else ""
+            trial = self._trial(f"path-{part}{line.step}", "sampled path", line.began)
             self._finish(trial, path.genotype, path.accuracy, line.time)
 
     def _race(self, line: Step) -> None:
@@ -161,8 +164,9 @@ class _Reader:
             del self.trials[name]  # they are finalists now
 
     def _test(self, line: TestLine) -> None:
-        if line.network in NETWORKS:
-            trial = self._trial(line.network, NETWORKS[line.network], line.began)
+        stage = _stage_of(line.network)
+        if stage is not None:
+            trial = self._trial(line.network, stage, line.began)
             self._finish(trial, line.result.genotype, line.result.test_accuracy, line.time)
 
     def _ended(self, result: TrialResult) -> None:
@@ -211,3 +215,9 @@ class _Reader:
             raise StoreError(f"{self.where}: expected a genotype of {self.space.name}, got another: {fault}") from fault
         trial.genes, trial.genotype = flat_genes(self.space, architecture), text
         return self.costs.of(text, architecture)
+
+
+def _stage_of(network: str) -> str | None:
+    """Stage of a network that is trained at the end; None for the name of something else."""
+    within = _WITHIN.fullmatch(network)
+    return NETWORKS.get(network) if within is None else f"winner within {int(within[1]):,} macs"

@@ -23,7 +23,7 @@ def refused(*arguments: str) -> str:
     ("arguments", "message"),
     [
         (("--space", "nope"), "search space 'nope' is unknown"),
-        (("--space", "hiaml"), "expected one of cells"),
+        (("--space", "hiaml"), "expected one that 'nasengine search' takes"),
         (("--strategy", "nope"), "strategy 'nope' is unknown"),
         (("--tuner", "SMAC"), "trials.tuner: input should be 'TPE', 'Evolution' or 'Random', got 'SMAC'"),
         (("--tuner", "TPE", "--strategy", "random"), "--tuner: expected no --strategy beside it"),

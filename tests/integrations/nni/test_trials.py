@@ -150,3 +150,21 @@ def test_infinite_losses_are_refused(run):
         file.write(json.dumps(line) + "\n")
     with pytest.raises(StoreError, match="expected loss of the kind"):
         run.recorded().read()
+
+
+def test_a_run_of_an_elastic_space_shows_its_subnets_and_the_answers_to_further_limits(tmp_path):
+    space, rng = registry.load("search space", "mobilenet"), random.Random(0)
+    texts = [space.format(space.sample(rng)) for _ in range(3)]
+    run = WrittenRun(tmp_path / "run", space="mobilenet", training="sandwich", strategy="regularized_evolution")
+    run.step("selection", 0, genotype=texts[0], accuracy=0.5)
+    run.step("selection-3000000", 0, genotype=texts[1], accuracy=0.4)
+    run.step("within-3000000", 0, loss=0.5, train_accuracy=0.75)
+    run.store.record("test", network="within-3000000", result={"genotype": texts[2], "test_accuracy": 0.8}, seconds=1)
+    trials = trials_of(run)
+    run.store.close()
+    assert {name: trial.final["default"] for name, trial in trials.items()} == {
+        "path-0": 0.5, "path-3000000-0": 0.4, "within-3000000": 0.8,
+    }  # fmt: skip
+    assert trials["within-3000000"].stage == "winner within 3,000,000 macs"
+    assert trials["within-3000000"].final["macs"] > 0
+    assert trials["path-0"].genes == space.named_genes(space.parse(texts[0]))
