@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-from benchmarks.elastic_supernets import PASSES, Setting, TrainedSupernet, limits_of
+from benchmarks.elastic_supernets import PASSES, Setting, TrainedSupernet, limits_of, recalibrated
 from benchmarks.results import ResultsFile, Row, data_name, machine
 from nasengine.architecture import Architecture
 from nasengine.errors import ConfigError
@@ -148,6 +148,7 @@ def _train(network: GraphNetwork, setting: Setting, plan: Plan, recipe: Training
     task = NetworkTraining("network", network, setting.dataset, recipe, seed=seed, split=split)
     for epoch in range(recipe.epochs):
         task.run_step(epoch)
+    recalibrated(network, setting.dataset, seed)
 
 
 def _measured(network: GraphNetwork, setting: Setting, plan: Plan) -> float:

@@ -5,20 +5,17 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
 
+from benchmarks.elastic_supernets import BATCH_SIZE, NUM_BATCHES, recalibrated
 from benchmarks.results import Row, data_name, machine
 from nasengine.architecture import Architecture
-from nasengine.data import ImageDataset, batches
+from nasengine.data import ImageDataset
 from nasengine.evaluation import SharedWeightsEvaluator, accuracy
 from nasengine.network import GraphNetwork
 from nasengine.protocols import ElasticSpace, NetworkConfig
-from nasengine.randomness import seeded_generator
 from nasengine.supernet.elastic import ElasticSupernet
-from nasengine.supernet.training import recalibrate
 
 NUM_DRAWN = 2000
-BATCH_SIZE, NUM_BATCHES = 128, 8
 REPEATS = 3
 
 
@@ -71,9 +68,7 @@ def _ratios(
 
 
 def _measure_alone(network: GraphNetwork, dataset: ImageDataset, seed: int) -> None:
-    feed = batches(dataset.train, dataset, BATCH_SIZE, seeded_generator(seed, "recalibration"))
-    recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
-    accuracy(network, dataset.validation, dataset)
+    accuracy(recalibrated(network, dataset, seed), dataset.validation, dataset)
 
 
 def _drawn_per_second(space: ElasticSpace, config: NetworkConfig, seed: int) -> float:

@@ -111,10 +111,14 @@ class TrainedSupernet:
 
     def network(self, architecture: Architecture) -> GraphNetwork:
         """A subnet as a network of its own, with statistics of training images, as a search begins to fine-tune it."""
-        network, dataset = self.supernet.extract(architecture), self.setting.dataset
-        feed = batches(dataset.train, dataset, BATCH_SIZE, seeded_generator(self.seed, "recalibration"))
-        recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
-        return network
+        return recalibrated(self.supernet.extract(architecture), self.setting.dataset, self.seed)
+
+
+def recalibrated(network: GraphNetwork, dataset: ImageDataset, seed: int) -> GraphNetwork:
+    """A network with statistics of training images for the weights that it has now, as searches end with it."""
+    feed = batches(dataset.train, dataset, BATCH_SIZE, seeded_generator(seed, "recalibration"))
+    recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
+    return network
 
 
 class Macs:

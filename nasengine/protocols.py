@@ -102,8 +102,6 @@ class SearchScale:
         max_train_images: images kept of the train and validation halves together; None keeps all.
         max_test_images: images kept for the final test; None keeps all.
         max_image_size: larger images are averaged down to this many pixels a side; None leaves them.
-        validation_share: training images that are held back while searching; spaces whose supernets learn from them
-            too, as DARTS does, need half.
     """
 
     supernet_channels: int
@@ -126,7 +124,6 @@ class SearchScale:
     max_train_images: int | None = None
     max_test_images: int | None = None
     max_image_size: int | None = None
-    validation_share: float = 0.5
 
 
 @runtime_checkable

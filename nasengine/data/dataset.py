@@ -105,7 +105,7 @@ class ImageDataset:
             raise DataError(f"validation images: expected a share above 0 and at most {HALF}, got {share}")
         if share == HALF:
             return self
-        kept, moved = split_by_class(self.validation.labels, share / HALF, seed)
+        kept, moved = split_by_class(self.validation.labels.cpu(), share / HALF, seed)
         return replace(
             self,
             train=_joined(self.train, self.validation.take(moved)),

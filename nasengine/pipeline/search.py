@@ -55,7 +55,7 @@ class Search:
         self.scale = settings.adjust(parts.space.scales[settings.budget])
         reduced = parts.dataset.reduced(
             self.scale.max_train_images, self.scale.max_test_images, self.scale.max_image_size, settings.seed
-        ).with_validation(self.scale.validation_share)
+        )
         self.dataset = reduced.to(torch.device(settings.device))
         halves = len(reduced.train), len(reduced.validation)
         for count in halves:
@@ -63,6 +63,7 @@ class Search:
         check_batches(sum(halves), self.scale.final.batch_size, "network training")
         self.workers = parts.workers
         self.architecture_search = search_of(settings, self.scale, parts, dataset=self.dataset, progress=progress)
+        self.dataset = self.architecture_search.dataset  # split as it is used there
 
     def run(self, store: RunStore) -> dict[str, Any]:
         """Do everything that the store does not have yet.

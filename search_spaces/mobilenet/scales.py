@@ -4,8 +4,6 @@ from dataclasses import replace
 
 from nasengine.protocols import SearchScale, TrainingRecipe
 
-_VALIDATION_SHARE = 0.2
-"""Validation images only choose among subnets, so that the weights may learn from the others."""
 _SUPERNET = TrainingRecipe(epochs=120, batch_size=64, learning_rate=0.1, nesterov=True)
 _FINE_TUNING = TrainingRecipe(epochs=10, batch_size=64, learning_rate=0.01, nesterov=True)
 
@@ -15,20 +13,17 @@ ELASTIC_SCALES = {
         supernet=replace(_SUPERNET, epochs=6, batch_size=16), tuning_epochs=0,
         final_channels=4, final_cells=1, final=replace(_FINE_TUNING, epochs=2, batch_size=32),
         max_train_images=1024, max_test_images=1000, max_image_size=16, sampled_paths=30,
-        validation_share=_VALIDATION_SHARE,
     ),
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=1,
         supernet=replace(_SUPERNET, epochs=60), tuning_epochs=0,
         final_channels=8, final_cells=1, final=_FINE_TUNING, sampled_paths=200,
-        validation_share=_VALIDATION_SHARE,
     ),
     # The widths of the paper; its 180 + 3 x 120 epochs on ImageNet are far fewer steps a weight on smaller data.
     "full": SearchScale(
         supernet_channels=16, supernet_cells=1,
         supernet=replace(_SUPERNET, epochs=300, batch_size=128), tuning_epochs=0,
         final_channels=16, final_cells=1, final=replace(_FINE_TUNING, epochs=25), sampled_paths=500,
-        validation_share=_VALIDATION_SHARE,
     ),
 }  # fmt: skip
 """Networks have the size of the supernet, since they inherit its weights; ``final`` is their fine-tuning."""
