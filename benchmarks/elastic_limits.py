@@ -23,6 +23,8 @@ from nasengine.randomness import seed_of
 from nasengine.selection import MakeStrategy
 
 METHODS = ("elastic", "scratch")
+SCRATCH_RATE, SCRATCH_BATCH = 0.05, 16
+"""Chosen on validation images of digits, seed 101: 0.966 against 0.951 with a rate of 0.1, mean of two networks."""
 SHARED = ("benchmark", "part", "space", "data", "num_train", "image_size", "channels", "seed", "method", "training")
 KEY = (*SHARED, "epochs", "tuning_epochs", "num_limits", "on_validation", "recipe")
 
@@ -98,8 +100,8 @@ def _key(setting: Setting, plan: Plan, method: str, seed: int) -> Row:
 
 
 def _scratch_recipe(setting: Setting, plan: Plan) -> TrainingRecipe:
-    """The supernet's, in all epochs: what ``--from-scratch`` does."""
-    return replace(setting.scale.supernet, epochs=plan.epochs)
+    """The supernet's, in all epochs, with the learning rate that suits a network of its own."""
+    return replace(setting.scale.supernet, epochs=plan.epochs, learning_rate=SCRATCH_RATE, batch_size=SCRATCH_BATCH)
 
 
 def _elastic(trained: TrainedSupernet, plan: Plan, make: MakeStrategy, key: Row) -> Row:

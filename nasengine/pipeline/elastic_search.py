@@ -75,7 +75,7 @@ class ElasticSearch:
         space.to_graph(space.largest(), self.final_config)  # fails here where the images are too small
         check_limits(space, self.final_config, settings.own_limits)
         for macs in settings.also_macs:
-            check_limits(space, self.final_config, {"macs": macs})
+            check_limits(space, self.final_config, {"macs": macs}, {"macs": "--also-macs"})
         self.phases = () if settings.trials else PHASES[settings.training](scale.supernet.epochs, space.elastic_choices)
         self._device = device
         self.feasibility = None if device is None else self._feasibility_on(device)
@@ -162,7 +162,9 @@ class ElasticSearch:
     def _known_feasible(self, feasibility: Feasibility) -> list[Architecture]:
         """Architectures that keep the limits; neighbours of the smallest where draws hardly do."""
         smallest, seed = self.space.smallest(), self.settings.seed
-        known = feasibility.near(smallest, self.space, seed) if feasibility.violation(smallest) == 0 else []
+        if feasibility.violation(smallest) > 0:
+            return feasibility.check(seed, [smallest])
+        known = feasibility.near(smallest, self.space, seed)
         return list(dict.fromkeys([*feasibility.check(seed, known), *known]))
 
     def _feasibility_on(self, device: Device) -> Feasibility:

@@ -193,7 +193,7 @@ def test_further_limits_have_networks_of_their_own(tmp_path):
         assert (tmp_path / "run" / f"within-{row['limit']}.onnx").is_file()
         assert len(list(store.find("step", task=f"within-{row['limit']}"))) == SCALE.final.epochs
     assert [task for task, _, _ in search.progress.begun].count("supernet") == 1
-    with pytest.raises(ConfigError, match="expected a limit from"):
+    with pytest.raises(ConfigError, match="--also-macs: expected a limit from"):
         make(also_macs=[LARGEST.macs, LARGEST.macs + 1])
     with pytest.raises(ConfigError, match="--also-macs: expected a space whose supernet is elastic, got nasbench201"):
         make(NASBENCH201, also_macs=[10**6], training="fixed", selection="perturbation")
