@@ -108,6 +108,7 @@ def _elastic(trained: TrainedSupernet, plan: Plan, make: MakeStrategy, key: Row)
     """The best subnet of each limit by validation accuracy, fine-tuned."""
     setting = trained.setting
     rows: list[Row] = []
+    before = trained.macs.measuring
     for limit in limits_of(setting.space, setting.config, plan.num_limits):
         best, _ = max(trained.history(make, limit), key=lambda entry: entry[1])
         architecture = setting.space.parse(best)
@@ -121,7 +122,7 @@ def _elastic(trained: TrainedSupernet, plan: Plan, make: MakeStrategy, key: Row)
     tuning = sum(_training_macs(setting, row["macs"], plan.tuning_epochs) for row in rows)
     return {
         **key, "networks": rows, "mean_accuracy": statistics.fmean(row["accuracy"] for row in rows),
-        "training_macs": trained.macs.training + tuning, "measuring_macs": trained.macs.measuring,
+        "training_macs": trained.macs.training + tuning, "measuring_macs": trained.macs.measuring - before,
     }  # fmt: skip
 
 
