@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.constrained_commands import constrained
+from benchmarks.elastic_commands import elastic
 from benchmarks.export_commands import export
 from benchmarks.initialization_commands import init
 from benchmarks.latency_commands import latency
@@ -216,6 +217,7 @@ app.command()(export)
 app.command()(latency)
 app.command()(constrained)
 app.command()(workers)
+app.command()(elastic)
 app.command(name="predictor-ablation")(ablation)
 app.command(name="predictor-speed")(predictor_speed)
 app.command()(strategy)

@@ -11,12 +11,13 @@ from nasengine.errors import ConfigError, WorkerError
 from nasengine.evaluation import SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import NUM_BATCHES, RECALIBRATION_BATCH_SIZE, Candidate
+from nasengine.pipeline.elastic_prediction import SubnetScores, with_scores
 from nasengine.pipeline.feasibility import Feasibility
 from nasengine.pipeline.limit_range import check_limits
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_task
 from nasengine.pipeline.workers import Part
-from nasengine.protocols import ElasticSpace, NetworkConfig, SearchScale, Strategy, TrainingRecipe
+from nasengine.protocols import ElasticSpace, NetworkConfig, PoolPredictor, SearchScale, Strategy, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
 from nasengine.selection import MakeStrategy, SampledPathSelection
 from nasengine.store import RunStore
@@ -26,6 +27,8 @@ from nasengine.supernet.training import recalibrate
 from nasengine.targets import Constraint, Constraints, Device, load_target
 
 ANY_DEVICE = "any-onnx"
+VALIDATION_SHARE = 0.2
+"""Of the training images. They only choose among subnets, so that the weights may learn from the others."""
 PHASES = {"sandwich": sandwich, "shrinking": shrinking}
 
 
@@ -43,6 +46,7 @@ class ElasticSearch:
         make_strategy: proposes subnets.
         progress: is told about every step.
         device: whose limits the answer keeps, if there is one.
+        predictor: scores what is proposed before it is measured, if there is one.
 
     Raises:
         ConfigError: settings that are for other spaces, limits beyond the space, or nothing that keeps them.
@@ -60,9 +64,11 @@ class ElasticSearch:
         make_strategy: MakeStrategy,
         progress: Progress,
         device: Device | None = None,
+        predictor: PoolPredictor | None = None,
     ) -> None:
         _check_settings(settings)
-        self.settings, self.scale, self.space, self.dataset = settings, scale, space, dataset
+        self.settings, self.scale, self.space = settings, scale, space
+        self.dataset = dataset.with_validation(VALIDATION_SHARE)
         self.make_strategy, self.progress = make_strategy, progress
         self.final_config = NetworkConfig(
             dataset.num_classes, dataset.image_shape, scale.supernet_channels, scale.supernet_cells
@@ -70,11 +76,12 @@ class ElasticSearch:
         space.to_graph(space.largest(), self.final_config)  # fails here where the images are too small
         check_limits(space, self.final_config, settings.own_limits)
         for macs in settings.also_macs:
-            check_limits(space, self.final_config, {"macs": macs})
+            check_limits(space, self.final_config, {"macs": macs}, {"macs": "--also-macs"})
         self.phases = () if settings.trials else PHASES[settings.training](scale.supernet.epochs, space.elastic_choices)
         self._device = device
         self.feasibility = None if device is None else self._feasibility_on(device)
         self.feasible = [] if self.feasibility is None else self._known_feasible(self.feasibility)
+        self._scores = None if predictor is None else SubnetScores(space, self.final_config, predictor, settings.seed)
         self.finalists: list[Candidate] = []
         self._supernet: ElasticSupernet | None = None
 
@@ -135,13 +142,19 @@ class ElasticSearch:
     def network(self, architecture: Architecture) -> GraphNetwork:
         """A network with what it inherits, or an untrained one; these start from the same seed."""
         if self.inherits_weights and self._supernet is not None:
-            network = self._supernet.extract(architecture)
-            generator = seeded_generator(self.settings.seed, "recalibration")
-            feed = batches(self.dataset.train, self.dataset, RECALIBRATION_BATCH_SIZE, generator)
-            recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
-            return network
+            return self.finished(self._supernet.extract(architecture))
         graph = self.space.to_graph(architecture, self.final_config)
         return GraphNetwork(graph, seed_of(self.settings.seed, "final")).to(self.settings.device)
+
+    def finished(self, network: GraphNetwork) -> GraphNetwork:
+        """A network whose batch norms have statistics of its weights as they are now, of training images.
+
+        Running statistics lag behind: after a brief fine-tuning they belong to weights that are no more.
+        """
+        generator = seeded_generator(self.settings.seed, "recalibration")
+        feed = batches(self.dataset.train, self.dataset, RECALIBRATION_BATCH_SIZE, generator)
+        recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
+        return network
 
     def keeps_limits(self, architecture: Architecture) -> bool:
         """Whether an architecture keeps all limits; without a device there are none."""
@@ -154,7 +167,9 @@ class ElasticSearch:
     def _known_feasible(self, feasibility: Feasibility) -> list[Architecture]:
         """Architectures that keep the limits; neighbours of the smallest where draws hardly do."""
         smallest, seed = self.space.smallest(), self.settings.seed
-        known = feasibility.near(smallest, self.space, seed) if feasibility.violation(smallest) == 0 else []
+        if feasibility.violation(smallest) > 0:
+            return feasibility.check(seed, [smallest])
+        known = feasibility.near(smallest, self.space, seed)
         return list(dict.fromkeys([*feasibility.check(seed, known), *known]))
 
     def _feasibility_on(self, device: Device) -> Feasibility:
@@ -168,12 +183,12 @@ class ElasticSearch:
 
         def make(space: ElasticSpace, rng: random.Random) -> Strategy:
             made = self.make_strategy(space, rng)
-            if feasibility is None:
-                return made
-            return WithinLimits(made, lambda one: feasibility.violation(one) == 0, known)
+            if feasibility is not None:
+                made = WithinLimits(made, lambda one: feasibility.violation(one) == 0, known)
+            return with_scores(made, self._scores, pool=self.settings.pool, num_paths=num_paths)
 
-        evaluator = SharedWeightsEvaluator(self._supernet, self.dataset, seed=self.settings.seed)
         num_paths, seed = self.scale.sampled_paths, self.settings.seed
+        evaluator = SharedWeightsEvaluator(self._supernet, self.dataset, seed=seed)
         selection = SampledPathSelection(self.space, evaluator, make, num_paths=num_paths, seed=seed)
         run_task(selection, name, self.store, self.progress, seed=seed)
         return selection.architecture()
@@ -185,8 +200,8 @@ def _check_settings(settings: SearchSettings) -> None:
     if settings.trials is None and settings.training not in PHASES:
         faults.append(f"--training {settings.training}: expected {' or '.join(PHASES)} for space {settings.space}")
     given = {
-        "--splits": settings.splits, "--preset": settings.preset, "--predictor": settings.predictor,
-        "--depths": settings.depths, "--sizes": settings.sizes,
+        "--splits": settings.splits, "--preset": settings.preset, "--depths": settings.depths,
+        "--sizes": settings.sizes,
     }  # fmt: skip
     faults += [
         f"{option}: expected none for space {settings.space}, whose supernet is elastic, got {value}; leave it out"

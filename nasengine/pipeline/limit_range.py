@@ -9,13 +9,19 @@ from nasengine.targets.constraints import METRICS
 OPTIONS = {"macs": "--max-macs", "num_parameters": "--max-parameters"}
 
 
-def check_limits(space: ElasticSpace, config: NetworkConfig, limits: Mapping[str, int | float | None]) -> None:
+def check_limits(
+    space: ElasticSpace,
+    config: NetworkConfig,
+    limits: Mapping[str, int | float | None],
+    options: Mapping[str, str] = OPTIONS,
+) -> None:
     """See that limits on macs and parameters lie between the costs of the smallest and of the largest network.
 
     Args:
         space: says what these cost.
         config: size of the networks.
         limits: by metric, None for none.
+        options: that they come from, by metric.
 
     Raises:
         ConfigError: one that does not; with both costs.
@@ -25,7 +31,7 @@ def check_limits(space: ElasticSpace, config: NetworkConfig, limits: Mapping[str
     """
     smallest, largest = space.cost_range(config)
     faults = []
-    for metric, option in OPTIONS.items():
+    for metric, option in options.items():
         low, high, limit = getattr(smallest, metric), getattr(largest, metric), limits.get(metric)
         if limit is not None and not low <= limit <= high:
             faults.append(

@@ -65,6 +65,7 @@ class Search:
         check_batches(sum(halves), self.scale.final.batch_size, "network training")
         self.workers = parts.workers
         self.architecture_search = search_of(settings, self.scale, parts, dataset=self.dataset, progress=progress)
+        self.dataset = self.architecture_search.dataset  # split as it is used there
 
     def run(self, store: RunStore) -> dict[str, Any]:
         """Do everything that the store does not have yet.
@@ -186,7 +187,7 @@ class Search:
             name, network, self.dataset, self.architecture_search.final_recipe, seed=self.settings.seed
         )
         self._run(name, task)
-        return architecture, without_auxiliary(network)
+        return architecture, self.architecture_search.finished(without_auxiliary(network))
 
     def _train_elsewhere(self, architectures: dict[str, Architecture]) -> None:
         if self.workers is not None:

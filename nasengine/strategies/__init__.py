@@ -9,6 +9,7 @@ from nasengine.strategies.measurements import GRAPH_METRICS
 from nasengine.strategies.objectives import ACCURACY_AND_MACS, Objective
 from nasengine.strategies.pareto import ParetoEvolution
 from nasengine.strategies.pareto_guided import ParetoGuided
+from nasengine.strategies.pre_filter import PreFilter
 from nasengine.strategies.predictor_guided import PredictorGuided
 from nasengine.strategies.proposal_pool import GuidanceConfig
 from nasengine.strategies.random import RandomStrategy
@@ -31,6 +32,7 @@ __all__ = [
     "Objective",
     "ParetoEvolution",
     "ParetoGuided",
+    "PreFilter",
     "PredictorGuided",
     "RandomStrategy",
     "RegularizedEvolution",

@@ -1,19 +1,24 @@
 """Searches over an elastic supernet, on some of the digits: from its training to a fine-tuned, exported subnet."""
 
+import random
 from dataclasses import replace
 
 import pytest
 import torch
 
-from nasengine.assembly import assemble, completed
+from nasengine.assembly import assemble, completed, load_predictor
+from nasengine.data import batches
 from nasengine.data.digits import load
 from nasengine.errors import ConfigError, WorkerError
+from nasengine.evaluation import accuracy
 from nasengine.graph import cost
 from nasengine.pipeline import Parts, Search, SearchSettings
 from nasengine.pipeline.workers import LEAF, Part
 from nasengine.protocols import NetworkConfig
+from nasengine.randomness import seeded_generator
 from nasengine.store import RunStore
 from nasengine.strategies import RegularizedEvolution
+from nasengine.supernet.training import recalibrate
 from nasengine.targets import Constraint, Constraints, Device, load_target
 from search_spaces.mobilenet import MOBILENET, Stage
 from search_spaces.nasbench201 import NASBENCH201
@@ -39,12 +44,13 @@ def device(**limits) -> Device:
     return Device(load_target("any-onnx"), constraints)
 
 
-def make(space=SPACE, found=None, **changes) -> Search:
+def make(space=SPACE, found=None, ranked_by=None, **changes) -> Search:
     dataset = load().reduced(160, 60, None, seed=0)
     settings = SearchSettings.read(
         {"space": space.name, "data": "digits", "budget": "quick", **WAYS, **changes}, "test"
     )
-    return Search(settings, Parts(space, dataset, quick_export, RegularizedEvolution, device=found), Silent())
+    parts = Parts(space, dataset, quick_export, RegularizedEvolution, device=found, predictor=ranked_by)
+    return Search(settings, parts, Silent())
 
 
 def run(folder, **changes):
@@ -107,6 +113,33 @@ def test_a_killed_run_goes_on_as_an_undisturbed_one(tmp_path):
     ]
 
 
+def test_a_predictor_chooses_what_is_measured(tmp_path):
+    """The real one: of 20 subnets for each measured one the best ranked, which a second search repeats exactly."""
+    predictor = load_predictor("gennape")
+    summary, store, _ = run(tmp_path / "run", predictor="gennape", pool=100, ranked_by=predictor)
+    found = [SPACE.parse(name) for name in measured(store)]
+    drawn = [SPACE.sample(random.Random(seed)) for seed in range(40)]
+    ranks = predictor.predict([SPACE.to_graph(one, CONFIG) for one in [*found, *drawn]]).mean
+    assert min(ranks[: len(found)]) > sorted(ranks[len(found) :])[20]
+    assert summary["winner"]["genotype"] in measured(store)
+    again = make(predictor="gennape", pool=100, ranked_by=load_predictor("gennape"))
+    store = RunStore.create(tmp_path / "again", again.settings.model_dump())
+    assert again.run(store)["winner"] == summary["winner"]
+    store.close()
+
+
+def test_a_fine_tuned_network_has_statistics_of_its_last_weights(tmp_path):
+    summary, _, search = run(tmp_path / "run")
+    store = RunStore.open(tmp_path / "run")
+    network = search.trained_winner(store)
+    store.close()
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    data, generator = search.dataset, seeded_generator(0, "recalibration")
+    recalibrate(network, network, (images for images, _ in batches(data.train, data, 128, generator)))
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+    assert accuracy(network, data.test, data) == summary["winner"]["test_accuracy"]
+
+
 def test_networks_inherit_weights_unless_they_are_to_be_trained_from_scratch(tmp_path):
     summary, store, search = run(tmp_path / "inherited")
     winner = SPACE.parse(summary["winner"]["genotype"])
@@ -160,7 +193,7 @@ def test_further_limits_have_networks_of_their_own(tmp_path):
         assert (tmp_path / "run" / f"within-{row['limit']}.onnx").is_file()
         assert len(list(store.find("step", task=f"within-{row['limit']}"))) == SCALE.final.epochs
     assert [task for task, _, _ in search.progress.begun].count("supernet") == 1
-    with pytest.raises(ConfigError, match="expected a limit from"):
+    with pytest.raises(ConfigError, match="--also-macs: expected a limit from"):
         make(also_macs=[LARGEST.macs, LARGEST.macs + 1])
     with pytest.raises(ConfigError, match="--also-macs: expected a space whose supernet is elastic, got nasbench201"):
         make(NASBENCH201, also_macs=[10**6], training="fixed", selection="perturbation")

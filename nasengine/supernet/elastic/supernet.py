@@ -57,6 +57,7 @@ class ElasticSupernet(nn.Module):
             }
         )
         self._subnets: OrderedDict[Architecture, _Subnet] = OrderedDict()
+        self._parts: dict[tuple[str, Operation], NodePart] = {}
 
     def forward(self, x: Images, architecture: Architecture) -> Logits:
         """Class scores of a batch of images by one subnet.
@@ -110,9 +111,15 @@ class ElasticSupernet(nn.Module):
                 functions.append(_not_called if operation.kind == "input" else make_function(operation))
                 continue
             _check(operation, operations.get(name), name)
-            parts[key] = NodePart(self.nodes[key], operation, self._transform(key))
+            parts[key] = self._part(key, operation)
             functions.append(make_part(parts[key]))
         return _Subnet(Plan(graph, range(len(graph))), functions, parts)
+
+    def _part(self, key: str, operation: Operation) -> NodePart:
+        """Subnets share the parts of a node: each has a few, and making them takes longest."""
+        if (key, operation) not in self._parts:
+            self._parts[key, operation] = NodePart(self.nodes[key], operation, self._transform(key))
+        return self._parts[key, operation]
 
     def _transform(self, key: str) -> KernelTransform | None:
         if key not in self.transforms:

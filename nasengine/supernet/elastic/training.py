@@ -4,6 +4,7 @@ The sandwich rule and in-place distillation: Yu and Huang, 2019, arXiv 1903.0513
 """
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from nasengine.optimization import (
 )
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
-from nasengine.supernet.elastic.phases import Phase, choices_at, sandwich
+from nasengine.supernet.elastic.phases import Phase, choices_at, place_in_cosine, sandwich
 from nasengine.supernet.elastic.sorting import sort_channels
 from nasengine.supernet.elastic.supernet import ElasticSupernet
 
@@ -41,7 +42,7 @@ class ElasticTraining:
     Args:
         supernet: trained in place.
         dataset: weights learn from ``train``.
-        recipe: training of the weights; one cosine over all phases.
+        recipe: training of the weights; its learning rates run twice, see ``place_in_cosine``.
         seed: of the run.
         phases: what is elastic when; those of ``sandwich`` by default. They have the recipe's epochs together.
         num_random: subnets of a step beside the largest and the smallest.
@@ -88,7 +89,8 @@ class ElasticTraining:
         choices, new = choices_at(self.phases, step)
         if sum(sort_channels(self.supernet, choice) for choice in new):
             self.optimizer.state.clear()  # momenta were those of channels in the old order
-        rate = cosine(self.recipe, step)
+        place, length = place_in_cosine(self.phases, step)
+        rate = cosine(replace(self.recipe, epochs=length), place)
         set_learning_rate(self.optimizer, rate)
         self.supernet.train()
         rng = random.Random(seed_of(self.seed, "subnets", step))
