@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from nasengine.architecture import Architecture
 from nasengine.errors import ConfigError
 from nasengine.graph.computation_graph import ComputationGraph, Operation
+from nasengine.graph.supergraph import Selection
 from nasengine.network import GraphNetwork, Plan, build_modules, module_key
 from nasengine.operations.primitives import make_function
-from nasengine.protocols import ElasticSpace, NetworkConfig
+from nasengine.protocols import ElasticSpace, NetworkConfig, SplittableElasticSpace
 from nasengine.supernet.elastic.kernels import KernelTransform
 from nasengine.supernet.elastic.parts import NodePart, make_part
 
@@ -32,6 +33,7 @@ class ElasticSupernet(nn.Module):
         config: size of the networks.
         seed: where the initial weights come from.
         learns_kernels: smaller kernels go through learned matrices; otherwise they are plain centres.
+        whole: the space whose largest network has the weights, where ``space`` is a part of it.
 
     >>> import random
     >>> from search_spaces.mobilenet import MOBILENET
@@ -43,12 +45,19 @@ class ElasticSupernet(nn.Module):
     max_subnets = 128
 
     def __init__(
-        self, space: ElasticSpace, config: NetworkConfig, seed: int = 0, *, learns_kernels: bool = True
+        self,
+        space: ElasticSpace,
+        config: NetworkConfig,
+        seed: int = 0,
+        *,
+        learns_kernels: bool = True,
+        whole: ElasticSpace | None = None,
     ) -> None:
         super().__init__()
         self.space, self.config, self.learns_kernels = space, config, learns_kernels
-        self.graph = space.to_graph(space.largest(), config)
-        self.corners = {choice: space.to_graph(space.shrunk((choice,)), config) for choice in space.elastic_choices}
+        self.whole = whole = whole or space
+        self.graph = whole.to_graph(whole.largest(), config)
+        self.corners = {choice: whole.to_graph(whole.shrunk((choice,)), config) for choice in whole.elastic_choices}
         self.nodes = build_modules(self.graph, seed)
         self.transforms = nn.ModuleDict(
             {
@@ -84,8 +93,24 @@ class ElasticSupernet(nn.Module):
         )
         return network
 
+    @property
+    def allowed(self) -> Selection:
+        """Candidates of each layer that this (sub-)supernet has.
+
+        Raises:
+            ConfigError: the space has no layers that could be told apart.
+        """
+        return _splittable(self.space).allowed
+
+    def restrict(self, allowed: Selection) -> "ElasticSupernet":
+        """A sub-supernet with some of the candidates and a copy of all weights."""
+        return self._copy(_splittable(self.space).restrict(allowed))
+
     def __deepcopy__(self, memo: dict[int, object]) -> "ElasticSupernet":
-        copy = ElasticSupernet(self.space, self.config, learns_kernels=self.learns_kernels)
+        return self._copy(self.space)
+
+    def _copy(self, space: ElasticSpace) -> "ElasticSupernet":
+        copy = ElasticSupernet(space, self.config, learns_kernels=self.learns_kernels, whole=self.whole)
         weight = next(self.parameters())
         copy.to(weight.device, weight.dtype).train(self.training)
         copy.load_state_dict(self.state_dict())
@@ -127,6 +152,12 @@ class _Subnet:
 
     def __init__(self, plan: Plan, functions: list[Callable[..., Tensor]], parts: dict[str, NodePart]) -> None:
         self.plan, self.functions, self.parts = plan, functions, parts
+
+
+def _splittable(space: ElasticSpace) -> SplittableElasticSpace:
+    if not isinstance(space, SplittableElasticSpace):
+        raise ConfigError(f"--splits: expected a space that names its layers, got {space.name}; leave it out")
+    return space
 
 
 _KINDS = frozenset({"conv", "linear", "batch_norm", "layer_norm"})
