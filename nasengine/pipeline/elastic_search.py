@@ -11,16 +11,18 @@ from nasengine.errors import ConfigError, WorkerError
 from nasengine.evaluation import SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import NUM_BATCHES, RECALIBRATION_BATCH_SIZE, Candidate
+from nasengine.pipeline.elastic_splits import ElasticSplits, num_splits
 from nasengine.pipeline.feasibility import Feasibility
 from nasengine.pipeline.limit_range import check_limits
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_task
+from nasengine.pipeline.workers import Workers
 from nasengine.protocols import ElasticSpace, NetworkConfig, SearchScale, Strategy, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
 from nasengine.selection import MakeStrategy, SampledPathSelection
 from nasengine.store import RunStore
 from nasengine.strategies import WithinLimits
-from nasengine.supernet.elastic import ElasticSupernet, ElasticTraining, sandwich, shrinking
+from nasengine.supernet.elastic import ElasticLeaves, ElasticSupernet, ElasticTraining, sandwich, shrinking
 from nasengine.supernet.training import recalibrate
 from nasengine.targets import Constraint, Constraints, Device, load_target
 
@@ -42,9 +44,11 @@ class ElasticSearch:
         make_strategy: proposes subnets.
         progress: is told about every step.
         device: whose limits the answer keeps, if there is one.
+        workers: train the leaves of a split supernet elsewhere, if there are any.
 
     Raises:
-        ConfigError: settings that are for other spaces, limits beyond the space, or nothing that keeps them.
+        ConfigError: settings that are for other spaces, splits that cannot be, limits beyond the space, or nothing that
+            keeps them.
     """
 
     store: RunStore
@@ -59,6 +63,7 @@ class ElasticSearch:
         make_strategy: MakeStrategy,
         progress: Progress,
         device: Device | None = None,
+        workers: Workers | None = None,
     ) -> None:
         _check_settings(settings)
         self.settings, self.scale, self.space, self.dataset = settings, scale, space, dataset
@@ -75,7 +80,15 @@ class ElasticSearch:
         self.feasibility = None if device is None else self._feasibility_on(device)
         self.feasible = [] if self.feasibility is None else self._known_feasible(self.feasibility)
         self.finalists: list[Candidate] = []
-        self._supernet: ElasticSupernet | None = None
+        self._supernet: ElasticSupernet | ElasticLeaves | None = None
+        # Fails here, before anything is written, where the supernet cannot be split like this.
+        self._splits = (
+            ElasticSplits(
+                self._new_supernet(), settings, scale, dataset,
+                make_phases=PHASES[settings.training], progress=progress, workers=workers,
+            )
+            if num_splits(settings, scale) else None
+        )  # fmt: skip
 
     @property
     def inherits_weights(self) -> bool:
@@ -90,12 +103,7 @@ class ElasticSearch:
     def run(self, store: RunStore) -> Architecture:
         """Do what the store does not have yet."""
         self.store = store
-        supernet = self._new_supernet()
-        training = ElasticTraining(
-            supernet, self.dataset, self.scale.supernet, seed=self.settings.seed, phases=self.phases
-        )
-        run_task(training, "supernet", store, self.progress, seed=self.settings.seed)
-        self._supernet = supernet
+        self._supernet = self._trained() if self._splits is None else self._splits.run(store)
         return self._evolve("selection", self.feasibility, self.feasible)
 
     def answers(self) -> dict[int, Architecture]:
@@ -120,12 +128,14 @@ class ElasticSearch:
         return self._evolve(f"selection-{macs}", feasibility, self._known_feasible(feasibility))
 
     def train_leaf(self, store: RunStore, leaf: int) -> None:
-        """There is none.
+        """Train a leaf of a run whose supernet is trained.
 
         Raises:
-            WorkerError: always.
+            WorkerError: there is none.
         """
-        raise WorkerError(f"worker: expected a part of a search over an elastic supernet, got leaf {leaf}")
+        if self._splits is None:
+            raise WorkerError(f"worker: expected a part of a search over an elastic supernet, got leaf {leaf}")
+        self._splits.train_leaf(store, leaf)
 
     def network(self, architecture: Architecture) -> GraphNetwork:
         """A network with what it inherits, or an untrained one; these start from the same seed."""
@@ -141,6 +151,14 @@ class ElasticSearch:
     def keeps_limits(self, architecture: Architecture) -> bool:
         """Whether an architecture keeps all limits; without a device there are none."""
         return self.feasibility is None or self.feasibility.violation(architecture) == 0
+
+    def _trained(self) -> ElasticSupernet:
+        supernet = self._new_supernet()
+        training = ElasticTraining(
+            supernet, self.dataset, self.scale.supernet, seed=self.settings.seed, phases=self.phases
+        )
+        run_task(training, "supernet", self.store, self.progress, seed=self.settings.seed)
+        return supernet
 
     def _new_supernet(self) -> ElasticSupernet:
         seed = seed_of(self.settings.seed, "supernet")
@@ -180,7 +198,7 @@ def _check_settings(settings: SearchSettings) -> None:
     if settings.training not in PHASES:
         faults.append(f"--training {settings.training}: expected {' or '.join(PHASES)} for space {settings.space}")
     given = {
-        "--splits": settings.splits, "--preset": settings.preset, "--predictor": settings.predictor,
+        "--preset": settings.preset, "--predictor": settings.predictor,
         "--depths": settings.depths, "--sizes": settings.sizes,
     }  # fmt: skip
     faults += [

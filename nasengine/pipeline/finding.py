@@ -50,4 +50,6 @@ def search_of(
             settings, scale, space, dataset, parts.make_strategy, progress,
             workers=parts.workers, predictor=parts.predictor, device=parts.device,
         )  # fmt: skip
-    return ElasticSearch(settings, scale, space, dataset, parts.make_strategy, progress, device=parts.device)
+    return ElasticSearch(
+        settings, scale, space, dataset, parts.make_strategy, progress, device=parts.device, workers=parts.workers
+    )

@@ -66,6 +66,8 @@ class ElasticSupernet(nn.Module):
             }
         )
         self._subnets: OrderedDict[Architecture, _Subnet] = OrderedDict()
+        # Nodes have few sizes each, which subnets share.
+        self._parts: dict[tuple[str, Operation], tuple[NodePart, Callable[[Tensor], Tensor]]] = {}
 
     def forward(self, x: Images, architecture: Architecture) -> Logits:
         """Class scores of a batch of images by one subnet.
@@ -94,17 +96,22 @@ class ElasticSupernet(nn.Module):
         return network
 
     @property
-    def allowed(self) -> Selection:
-        """Candidates of each layer that this (sub-)supernet has.
+    def splittable_space(self) -> SplittableElasticSpace:
+        """The space, with its layers.
 
         Raises:
-            ConfigError: the space has no layers that could be told apart.
+            ConfigError: it has none that could be told apart.
         """
-        return _splittable(self.space).allowed
+        return _splittable(self.space)
+
+    @property
+    def allowed(self) -> Selection:
+        """Candidates of each layer that this (sub-)supernet has."""
+        return self.splittable_space.allowed
 
     def restrict(self, allowed: Selection) -> "ElasticSupernet":
         """A sub-supernet with some of the candidates and a copy of all weights."""
-        return self._copy(_splittable(self.space).restrict(allowed))
+        return self._copy(self.splittable_space.restrict(allowed))
 
     def __deepcopy__(self, memo: dict[int, object]) -> "ElasticSupernet":
         return self._copy(self.space)
@@ -134,9 +141,12 @@ class ElasticSupernet(nn.Module):
             if not _has_weights(operation):
                 functions.append(_not_called if operation.kind == "input" else make_function(operation))
                 continue
-            _check(operation, operations.get(name), name)
-            parts[key] = NodePart(self.nodes[key], operation, self._transform(key))
-            functions.append(make_part(parts[key]))
+            if (key, operation) not in self._parts:
+                _check(operation, operations.get(name), name)
+                part = NodePart(self.nodes[key], operation, self._transform(key))
+                self._parts[key, operation] = part, make_part(part)
+            parts[key], function = self._parts[key, operation]
+            functions.append(function)
         return _Subnet(Plan(graph, range(len(graph))), functions, parts)
 
     def _transform(self, key: str) -> KernelTransform | None:

@@ -1,6 +1,6 @@
 """What splitting needs to know about a kind of supernet."""
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
@@ -12,6 +12,7 @@ from nasengine.supernet.splitting.scores import EdgeScore
 Supernets = TypeVar("Supernets", bound=nn.Module)
 
 
+@runtime_checkable
 class SplitKind(Protocol[Supernets]):
     """Supernets of one kind, and how they are trained and scored while they are split."""
 
