@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from nasengine.architecture import Architecture
 from nasengine.graph.computation_graph import ComputationGraph, Shape
-from nasengine.graph.supergraph import ChoiceKey, Selection, SuperGraph
+from nasengine.graph.supergraph import Selection, SuperGraph
 
 if TYPE_CHECKING:
     import numpy
@@ -233,44 +233,6 @@ class SupportsElasticSupernet(Protocol):
 @runtime_checkable
 class ElasticSpace(SearchSpace, SupportsElasticSupernet, Protocol):
     """A search space that an elastic supernet holds: what ``nasengine search`` needs where there is no supergraph."""
-
-
-@dataclass(frozen=True, slots=True)
-class ElasticLayer:
-    """A layer of elastic networks.
-
-    Args:
-        prefix: how the names of its nodes begin, up to a ``/``.
-        candidates: names of what may stand there; being left out is one of them, where that may be.
-    """
-
-    prefix: str
-    candidates: tuple[str, ...]
-
-
-@runtime_checkable
-class SupportsElasticSplits(Protocol):
-    """An elastic space that can be divided by what stands in a layer.
-
-    ``layers`` names the layers and their candidates; ``selection`` gives the one candidate that an architecture has in
-    each; ``allowed`` those that are in this part of the space. ``placed`` puts a candidate into a layer, and may change
-    others for it to fit, but alike for all candidates of the layer.
-    ``restrict`` gives the part of the space inside some candidates, which keep their numbers; its largest and smallest
-    architectures are parts of the largest one of the whole space.
-    """
-
-    @property
-    def layers(self) -> Mapping[ChoiceKey, ElasticLayer]: ...
-    @property
-    def allowed(self) -> Selection: ...
-    def selection(self, architecture: Architecture) -> Selection: ...
-    def placed(self, architecture: Architecture, key: ChoiceKey, pick: int) -> Architecture: ...
-    def restrict(self, allowed: Selection) -> "SplittableElasticSpace": ...
-
-
-@runtime_checkable
-class SplittableElasticSpace(ElasticSpace, SupportsElasticSplits, Protocol):
-    """An elastic space whose supernet can be split."""
 
 
 @dataclass(frozen=True)

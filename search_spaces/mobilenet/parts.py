@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from nasengine.chain_space import LAYER
 from nasengine.graph.supergraph import ChoiceKey, Selection
-from nasengine.protocols import ElasticLayer
+from nasengine.splittable_space import ElasticLayer
 from search_spaces.mobilenet.elastic import DEPTH, EXPANSION, KERNEL, RESOLUTION, check_choices
 from search_spaces.mobilenet.genotype import MobileGenotype, format_block
 from search_spaces.mobilenet.layout import MobileLayout

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from nasengine.architecture import Architecture
 from nasengine.graph.supergraph import ChoiceKey, Selection
-from nasengine.protocols import ElasticLayer, NetworkConfig, SearchScale
+from nasengine.protocols import NetworkConfig, SearchScale
+from nasengine.splittable_space import ElasticLayer
 from search_spaces.mobilenet.costs import NetworkCost, cost_table, largest_genotype, smallest_genotype
 from search_spaces.mobilenet.elastic import elastic_choices, sampled_genotype, shrunk_genotype
 from search_spaces.mobilenet.genotype_json import format_json

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nasengine.errors import GenotypeError
-from nasengine.protocols import SplittableElasticSpace
+from nasengine.splittable_space import SplittableElasticSpace
 from nasengine.supernet.splitting import Partition
 from search_spaces.mobilenet import MOBILENET, PROXYLESSNAS, Stage
 

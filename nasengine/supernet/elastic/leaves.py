@@ -8,7 +8,7 @@ from torch import nn
 from nasengine.architecture import Architecture
 from nasengine.errors import ConfigError
 from nasengine.network import GraphNetwork
-from nasengine.protocols import SplittableElasticSpace
+from nasengine.splittable_space import SplittableElasticSpace
 from nasengine.supernet.elastic.supernet import ElasticSupernet, Images, Logits
 
 

@@ -18,7 +18,8 @@ from nasengine.data import ImageDataset
 from nasengine.data.batches import Batch, random_batches
 from nasengine.errors import ConfigError
 from nasengine.graph.supergraph import ChoiceKey, Selection
-from nasengine.protocols import SplittableElasticSpace, TrainingRecipe
+from nasengine.protocols import TrainingRecipe
+from nasengine.splittable_space import SplittableElasticSpace
 from nasengine.supernet.elastic.phases import Phase
 from nasengine.supernet.elastic.supernet import ElasticSupernet
 from nasengine.supernet.elastic.training import ElasticTraining

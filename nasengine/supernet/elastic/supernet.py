@@ -13,7 +13,8 @@ from nasengine.graph.computation_graph import ComputationGraph, Operation
 from nasengine.graph.supergraph import Selection
 from nasengine.network import GraphNetwork, Plan, build_modules, module_key
 from nasengine.operations.primitives import make_function
-from nasengine.protocols import ElasticSpace, NetworkConfig, SplittableElasticSpace
+from nasengine.protocols import ElasticSpace, NetworkConfig
+from nasengine.splittable_space import SplittableElasticSpace
 from nasengine.supernet.elastic.kernels import KernelTransform
 from nasengine.supernet.elastic.parts import NodePart, make_part
 

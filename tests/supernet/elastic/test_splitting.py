@@ -19,7 +19,7 @@ from nasengine.supernet.splitting import GradientMatching, SplitSchedule, SplitT
 from search_spaces.mobilenet import MOBILENET
 
 RECIPE = TrainingRecipe(epochs=1, batch_size=40, learning_rate=0.1)
-FEW = GradientMatching(max_batches=3, min_batches=2, batch_size=40)
+FEW = GradientMatching(max_batches=1, batch_size=20)
 KERNELS, EXPANSIONS = (3, 5, 7), (3, 4, 6)
 
 
@@ -66,7 +66,7 @@ def test_gradients_that_are_not_finite_are_an_error(fresh, dataset):
         fresh.nodes["first/projection/conv"].weight.fill_(float("nan"))
     layers = {("layer", 0): (0, 1)}
     with pytest.raises(TrainingError, match="expected finite gradients, got nan or inf"):
-        score_layers(fresh, layers, subnets(fresh.space), random_batches(dataset, 40, 0))
+        score_layers(fresh, layers, subnets(fresh.space), random_batches(dataset, 20, 0))
 
 
 # --- planted disagreement -------------------------------------------------------------------------------------------
@@ -115,13 +115,13 @@ def flip_expansions(supernet, prefix, flipped) -> None:
 
 
 def planted(space, dataset) -> ElasticSupernet:
-    supernet = ElasticSupernet(space, NetworkConfig(dataset.num_classes, dataset.image_shape, channels=16), seed=0)
+    supernet = ElasticSupernet(space, NetworkConfig(dataset.num_classes, dataset.image_shape, channels=8), seed=0)
     make_agreeable(supernet)
     return supernet
 
 
 def best_of(supernet, dataset):
-    layers, feed = supernet.allowed, random_batches(dataset, 40, 0)
+    layers, feed = supernet.allowed, random_batches(dataset, 20, 0)
     return best_edge(score_layers(supernet, layers, subnets(supernet.space), feed, settings=FEW))
 
 
@@ -165,7 +165,7 @@ def test_kernels_and_expansions_can_disagree_crosswise(undepth, dataset):
 
 def test_where_nothing_is_planted_all_values_are_alike(undepth, dataset):
     supernet = planted(undepth, dataset)
-    scores = score_layers(supernet, supernet.allowed, subnets(undepth), random_batches(dataset, 40, 0), settings=FEW)
+    scores = score_layers(supernet, supernet.allowed, subnets(undepth), random_batches(dataset, 20, 0), settings=FEW)
     assert all(score.value == pytest.approx(1.0, abs=1e-4) for score in scores)
 
 
