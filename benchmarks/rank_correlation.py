@@ -19,7 +19,7 @@ from nasengine.graph.supergraph import Selection
 from nasengine.protocols import NetworkConfig, SupernetSpace, TrainingRecipe
 from nasengine.randomness import seed_of
 from nasengine.supernet import Supernet
-from nasengine.supernet.splitting import GradientMatching, SplitSchedule, SplitTraining
+from nasengine.supernet.splitting import GradientMatching, SplitSchedule, split_cells
 from nasengine.supernet.training import SinglePathTraining
 
 EPOCHS, WARMUP_EPOCHS = 60, 10
@@ -87,7 +87,7 @@ def _trained(space: SupernetSpace, dataset: ImageDataset, splits: int, seed: int
             WARMUP_EPOCHS, splits, epochs_between=5, single_path=True, restart=False,
             settings=GradientMatching(max_batches=30),
         )  # fmt: skip
-        splitting = SplitTraining(leaves[0], dataset, RECIPE, schedule, seed=seed)
+        splitting = split_cells(leaves[0], dataset, RECIPE, schedule, seed=seed)
         for step in range(splitting.num_steps):
             splitting.run_step(step)
         leaves = splitting.leaves

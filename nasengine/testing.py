@@ -18,6 +18,7 @@ import torch
 
 from nasengine.graph import ComputationGraph, cost, fingerprint
 from nasengine.protocols import ElasticSpace, Evaluation, Predictor, SearchSpace, Strategy, SupernetSpace
+from nasengine.splittable_space import SplittableElasticSpace
 from nasengine.supernet import Supernet
 from nasengine.supernet.elastic import ElasticSupernet
 
@@ -107,6 +108,24 @@ class SearchSpaceContract:
             assert (found.macs, found.num_parameters) == (counted.macs, counted.num_parameters)
             assert low.macs <= found.macs <= high.macs
             assert low.num_parameters <= found.num_parameters <= high.num_parameters
+
+    def test_candidates_of_a_layer_divide_elastic_spaces_that_name_layers(self, space: Any) -> None:
+        if not isinstance(space, SplittableElasticSpace):
+            return
+        rng, whole = random.Random(0), space.allowed
+        for key, layer in space.layers.items():
+            picks, subnet = whole[key], space.sample_within(space.elastic_choices, rng)
+            placed = [dict(space.selection(space.placed(subnet, key, pick))) for pick in picks]
+            assert [found.pop(key) for found in placed] == [(pick,) for pick in picks]
+            assert all(found == placed[0] for found in placed)
+            halves = [space.restrict({**whole, key: half}) for half in (picks[:2], picks[2:])]
+            assert sum(half.size for half in halves) == space.size
+            for half in halves:
+                drawn = half.sample_within(half.elastic_choices, rng)
+                kept = [all(set(found) <= set(other.allowed[place]) for place, found in space.selection(drawn).items())
+                        for other in halves]  # fmt: skip
+                assert kept == [other is half for other in halves]
+            assert len(layer.candidates) == len(picks) > 2
 
 
 class PredictorContract:

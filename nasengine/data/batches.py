@@ -1,5 +1,6 @@
 """Feeds images to a network: shuffling, normalisation and augmentation, all on the device of the images."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
+
+from nasengine.randomness import seeded_generator
 
 if TYPE_CHECKING:
     from nasengine.data.dataset import ImageDataset, Split
@@ -102,3 +105,16 @@ def _cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
     inside_columns = (columns >= column - side // 2) & (columns < column + (side + 1) // 2)
     blank = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
     return images.masked_fill(blank, 0.0)
+
+
+def random_batches(dataset: "ImageDataset", batch_size: int, seed: int) -> Iterator[Batch]:
+    """Batches of the training half, augmented, pass after pass without end.
+
+    Args:
+        dataset: where they come from.
+        batch_size: images in a batch, at most.
+        seed: of order and augmentation.
+    """
+    for number in itertools.count():
+        generator = seeded_generator(seed, number)
+        yield from batches(dataset.train, dataset, batch_size, generator, dataset.augmentation)

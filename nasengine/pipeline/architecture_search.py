@@ -29,7 +29,7 @@ from nasengine.selection import MagnitudeSelection, MakeStrategy, PerturbationSe
 from nasengine.store import RunStore
 from nasengine.strategies import WithinLimits
 from nasengine.supernet import ArchitectureWeights, Supernet
-from nasengine.supernet.splitting import SplitTraining
+from nasengine.supernet.splitting import SplitTraining, split_cells
 from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining, recalibrate
 from nasengine.targets import Device
 
@@ -153,8 +153,8 @@ class ArchitectureSearch:
         seed = seed_of(self.settings.seed, "supernet")
         return Supernet(self.space, self.supernet_config, seed).to(self.settings.device)
 
-    def _make_splitting(self) -> SplitTraining:
-        return SplitTraining(
+    def _make_splitting(self) -> SplitTraining[Supernet]:
+        return split_cells(
             self._new_supernet(), self.dataset, self.scale.supernet, self.schedule, seed=self.settings.seed
         )
 

@@ -12,17 +12,18 @@ from nasengine.evaluation import SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import NUM_BATCHES, RECALIBRATION_BATCH_SIZE, Candidate
 from nasengine.pipeline.elastic_prediction import SubnetScores, with_scores
+from nasengine.pipeline.elastic_splits import ElasticSplits, num_splits
 from nasengine.pipeline.feasibility import Feasibility
 from nasengine.pipeline.limit_range import check_limits
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_task
-from nasengine.pipeline.workers import Part
+from nasengine.pipeline.workers import LEAF, Part, Workers
 from nasengine.protocols import ElasticSpace, NetworkConfig, PoolPredictor, SearchScale, Strategy, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
 from nasengine.selection import MakeStrategy, SampledPathSelection
 from nasengine.store import RunStore
 from nasengine.strategies import WithinLimits
-from nasengine.supernet.elastic import ElasticSupernet, ElasticTraining, sandwich, shrinking
+from nasengine.supernet.elastic import ElasticLeaves, ElasticSupernet, ElasticTraining, sandwich, shrinking
 from nasengine.supernet.training import recalibrate
 from nasengine.targets import Constraint, Constraints, Device, load_target
 
@@ -47,9 +48,11 @@ class ElasticSearch:
         progress: is told about every step.
         device: whose limits the answer keeps, if there is one.
         predictor: scores what is proposed before it is measured, if there is one.
+        workers: train the leaves of a split supernet elsewhere, if there are any.
 
     Raises:
-        ConfigError: settings that are for other spaces, limits beyond the space, or nothing that keeps them.
+        ConfigError: settings that are for other spaces, splits that cannot be, limits beyond the space, or nothing that
+            keeps them.
     """
 
     store: RunStore
@@ -65,6 +68,7 @@ class ElasticSearch:
         progress: Progress,
         device: Device | None = None,
         predictor: PoolPredictor | None = None,
+        workers: Workers | None = None,
     ) -> None:
         _check_settings(settings)
         self.settings, self.scale, self.space = settings, scale, space
@@ -83,7 +87,15 @@ class ElasticSearch:
         self.feasible = [] if self.feasibility is None else self._known_feasible(self.feasibility)
         self._scores = None if predictor is None else SubnetScores(space, self.final_config, predictor, settings.seed)
         self.finalists: list[Candidate] = []
-        self._supernet: ElasticSupernet | None = None
+        self._supernet: ElasticSupernet | ElasticLeaves | None = None
+        # Fails here, before anything is written, where the supernet cannot be split like this.
+        self._splits = (
+            ElasticSplits(
+                self._new_supernet(), settings, scale, self.dataset,
+                make_phases=PHASES[settings.training], progress=progress, workers=workers,
+            )
+            if num_splits(settings, scale) else None
+        )  # fmt: skip
 
     @property
     def inherits_weights(self) -> bool:
@@ -103,12 +115,7 @@ class ElasticSearch:
     def train(self, store: RunStore) -> None:
         """Train the supernet, or take it from the store as a worker does."""
         self.store = store
-        supernet = self._new_supernet()
-        training = ElasticTraining(
-            supernet, self.dataset, self.scale.supernet, seed=self.settings.seed, phases=self.phases
-        )
-        run_task(training, "supernet", store, self.progress, seed=self.settings.seed)
-        self._supernet = supernet
+        self._supernet = self._trained() if self._splits is None else self._splits.run(store)
 
     def answers(self) -> dict[int, Architecture]:
         """The best subnet for each of the further limits on macs that the run has."""
@@ -132,12 +139,16 @@ class ElasticSearch:
         return self._evolve(f"selection-{macs}", feasibility, self._known_feasible(feasibility))
 
     def do(self, part: Part, store: RunStore) -> None:
-        """There is no part of the search proper.
+        """Train a leaf of a run whose supernet is trained and split; there are no other parts of the search proper.
 
         Raises:
-            WorkerError: always.
+            WorkerError: another kind of part, or a supernet that is not split.
         """
-        raise WorkerError(f"worker: expected a part of a search over an elastic supernet, got {part.kind} {part.name}")
+        if self._splits is None or part.kind != LEAF:
+            raise WorkerError(
+                f"worker: expected a part of a search over an elastic supernet, got {part.kind} {part.name}"
+            )
+        self._splits.train_leaf(store, int(part.name))
 
     def network(self, architecture: Architecture) -> GraphNetwork:
         """A network with what it inherits, or an untrained one; these start from the same seed."""
@@ -159,6 +170,14 @@ class ElasticSearch:
     def keeps_limits(self, architecture: Architecture) -> bool:
         """Whether an architecture keeps all limits; without a device there are none."""
         return self.feasibility is None or self.feasibility.violation(architecture) == 0
+
+    def _trained(self) -> ElasticSupernet:
+        supernet = self._new_supernet()
+        training = ElasticTraining(
+            supernet, self.dataset, self.scale.supernet, seed=self.settings.seed, phases=self.phases
+        )
+        run_task(training, "supernet", self.store, self.progress, seed=self.settings.seed)
+        return supernet
 
     def _new_supernet(self) -> ElasticSupernet:
         seed = seed_of(self.settings.seed, "supernet")
@@ -200,8 +219,7 @@ def _check_settings(settings: SearchSettings) -> None:
     if settings.trials is None and settings.training not in PHASES:
         faults.append(f"--training {settings.training}: expected {' or '.join(PHASES)} for space {settings.space}")
     given = {
-        "--splits": settings.splits, "--preset": settings.preset, "--depths": settings.depths,
-        "--sizes": settings.sizes,
+        "--preset": settings.preset, "--depths": settings.depths, "--sizes": settings.sizes,
     }  # fmt: skip
     faults += [
         f"{option}: expected none for space {settings.space}, whose supernet is elastic, got {value}; leave it out"

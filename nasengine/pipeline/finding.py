@@ -51,5 +51,13 @@ def search_of(
             workers=parts.workers, predictor=parts.predictor, device=parts.device,
         )  # fmt: skip
     return ElasticSearch(
-        settings, scale, space, dataset, parts.make_strategy, progress, device=parts.device, predictor=parts.predictor
+        settings,
+        scale,
+        space,
+        dataset,
+        parts.make_strategy,
+        progress,
+        device=parts.device,
+        predictor=parts.predictor,
+        workers=parts.workers,
     )

@@ -24,7 +24,8 @@ def draw_run(events: Sequence[Event], space: SearchSpace, summary: dict[str, Any
         summary: outcome of the run.
         path: file to write; its ending gives the type.
     """
-    splits = titles(summary.get("splits", []), space.topology.edges) if isinstance(space, SupernetSpace) else []
+    edges = space.topology.edges if isinstance(space, SupernetSpace) else ()
+    splits = titles(summary.get("splits", []), edges)
     if splits:
         figure = new_figure((15.0, 13.0))
         above, middle, below = figure.subfigures(3, 1, height_ratios=(1, 0.8, 1.35))
@@ -68,10 +69,12 @@ def _draw_winner(figure: Any, space: SearchSpace, text: str) -> None:
 def _draw_splits(figure: Any, splits: list[tuple[str, dict[str, Any]]], summary: dict[str, Any]) -> None:
     """Where the supernet was split, and how the leaves did."""
     shown = splits[:MAX_MATRICES]
-    axes = figure.subplots(1, len(shown) + 1, squeeze=False)[0]
+    has_finalists = bool(summary["leaves"])
+    axes = figure.subplots(1, len(shown) + has_finalists, squeeze=False)[0]
     for axis, (title, split) in zip(axes, shown, strict=False):
         draw_matrix(axis, split, title)
-    draw_leaves(axes[-1], summary)
+    if has_finalists:
+        draw_leaves(axes[-1], summary)
     if len(splits) > len(shown):
         figure.text(0.01, 0.01, f"and {len(splits) - len(shown)} more splits, see summary.json", fontsize=7)
 

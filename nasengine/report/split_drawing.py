@@ -52,16 +52,17 @@ def _ink(image: Any, value: float) -> str:
 
 
 def titles(splits: list[dict[str, Any]], edges: tuple[tuple[int, int], ...]) -> list[tuple[str, dict[str, Any]]]:
-    """Every split with a title that names level, part, edge and value; edges that are not given have numbers."""
+    """Every split with a title that names level, part, place and value; edges that are not given have numbers."""
     found = []
     for level in splits:
         for number, part in enumerate(level["parts"]):
             kind, edge = part["edge"]
             ends = "{}-{}".format(*edges[edge]) if edge < len(edges) else f"edge {edge}"
+            where = part.get("place", f"{kind} {ends}")
             value = part.get("values", {}).get(f"{kind} {edge}")
             batches = part.get("num_batches", {}).get(f"{kind} {edge}")
             measured = "" if value is None else f"\ncut {value:.3f}, {batches} batches"
-            found.append((f"level {level['level'] + 1}, part {number}: {kind} {ends}{measured}", part))
+            found.append((f"level {level['level'] + 1}, part {number}: {where}{measured}", part))
     return found
 
 

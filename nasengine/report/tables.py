@@ -29,7 +29,8 @@ def search_table(content: dict[str, Any]) -> Table:
     for split in content["splits"]:
         for part in split["parts"]:
             groups = " | ".join(", ".join(group) for group in part["groups"])
-            rows.append((f"split {split['level'] + 1}", f"{part['edge'][0]} edge {part['edge'][1]}: {groups}"))
+            where = part.get("place", "{} edge {}".format(*part["edge"]))
+            rows.append((f"split {split['level'] + 1}", f"{where}: {groups}"))
     for leaf in content["leaves"]:
         chosen = ", proposed by the predictor" if leaf.get("is_predicted") else ""
         chosen += ", chosen" if leaf["genotype"] == winner["genotype"] else ""

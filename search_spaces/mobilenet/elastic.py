@@ -39,7 +39,7 @@ def shrunk_genotype(layout: MobileLayout, choices: Collection[str]) -> MobileGen
     Raises:
         ConfigError: a choice that there is not.
     """
-    _check(choices)
+    check_choices(choices)
     pick = {choice: 0 if choice in choices else -1 for choice in (RESOLUTION, KERNEL, EXPANSION)}
     block = InvertedResidual(layout.kernels[pick[KERNEL]], layout.expansions[pick[EXPANSION]])
     stages = (
@@ -55,7 +55,7 @@ def sampled_genotype(layout: MobileLayout, choices: Collection[str], rng: random
     Raises:
         ConfigError: a choice that there is not.
     """
-    _check(choices)
+    check_choices(choices)
     rules = MobileRules(replace(layout, min_blocks=layout.min_blocks or 1), "")
     kernels = layout.kernels if KERNEL in choices else layout.kernels[-1:]
     expansions = layout.expansions if EXPANSION in choices else layout.expansions[-1:]
@@ -77,7 +77,12 @@ def _of_depth(
     return (*blocks[:depth], *skipped)
 
 
-def _check(choices: Collection[str]) -> None:
+def check_choices(choices: Collection[str]) -> None:
+    """See that there are such choices.
+
+    Raises:
+        ConfigError: there are not.
+    """
     unknown = [choice for choice in choices if choice not in (RESOLUTION, KERNEL, DEPTH, EXPANSION)]
     if unknown:
         raise ConfigError(f"mobilenet, elastic choices: expected resolution, kernel, depth or expansion, got {unknown}")

@@ -29,7 +29,8 @@ class MobileRules:
     Args:
         layout: stages and choices.
         space: its name, for messages.
-        allowed: choices of a part of the space, by stage and place; all of them by default.
+        allowed: choices of a part of the space, by stage and place, with None where there may be no block; all of
+            them by default.
     """
 
     layout: MobileLayout
@@ -39,7 +40,8 @@ class MobileRules:
     def choices(self, stage: int, place: int) -> tuple[Block, ...]:
         """What may stand at a place of a stage, the first being 0; nothing comes last, where it may be skipped."""
         if self.allowed is not None:
-            return self.allowed[(stage, place)]
+            known = self.allowed[(stage, place)]
+            return known if self.layout.min_blocks is None else tuple(block for block in known if block is not None)
         return self._optional if place and self.layout.min_blocks is None else self._blocks
 
     @cached_property
@@ -53,7 +55,13 @@ class MobileRules:
     def lengths(self, stage: int) -> range:
         """How many blocks a stage may list."""
         most = self.layout.stages[stage].num_blocks
-        return range(most if self.layout.min_blocks is None else self.layout.min_blocks, most + 1)
+        if self.layout.min_blocks is None:
+            return range(most, most + 1)
+        if self.allowed is None:
+            return range(self.layout.min_blocks, most + 1)
+        places = [self.allowed[(stage, place)] for place in range(most)]
+        needed = sum(None not in known for known in places)  # the first ones
+        return range(max(1, needed), sum(known != (None,) for known in places) + 1)
 
     @property
     def size(self) -> int:

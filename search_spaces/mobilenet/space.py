@@ -16,13 +16,26 @@ from functools import partial
 from typing import Any, TypeVar
 
 from nasengine.architecture import Architecture
+from nasengine.graph.supergraph import ChoiceKey, Selection
 from nasengine.protocols import NetworkConfig, SearchScale
+from nasengine.splittable_space import ElasticLayer
 from search_spaces.mobilenet.costs import NetworkCost, cost_table, largest_genotype, smallest_genotype
 from search_spaces.mobilenet.elastic import elastic_choices, sampled_genotype, shrunk_genotype
 from search_spaces.mobilenet.genotype_json import format_json
 from search_spaces.mobilenet.layout import MobileLayout, Stage
 from search_spaces.mobilenet.named_genes import gene_choices, genotype_of, named_genes
 from search_spaces.mobilenet.network import mobile_graph
+from search_spaces.mobilenet.parts import (
+    consistent,
+    elastic_layers,
+    known_choices,
+    picks_of,
+    place_of,
+    placed_genotype,
+    sampled_within,
+    selection_of,
+    shrunk_within,
+)
 from search_spaces.mobilenet.rules import MobileRules
 from search_spaces.mobilenet.scales import ELASTIC_SCALES
 from search_spaces.structured_space import GenotypeRules, StructuredSpace
@@ -104,18 +117,35 @@ class MobileSpace(StructuredSpace):
 
 @dataclass(frozen=True)
 class ElasticMobileSpace(MobileSpace):
-    """A space whose largest network is trained as an elastic supernet; implements the ElasticSpace protocol.
+    """A space whose largest network is trained as an elastic supernet; implements the SplittableElasticSpace protocol.
 
     Args:
         scales: what each budget means here.
+        part: rules of a part of the space; None for all of it.
     """
 
     scales: Mapping[str, SearchScale] = field(default_factory=dict)
+    part: MobileRules | None = field(default=None, hash=False)
+
+    def with_layout(self, layout: MobileLayout) -> "ElasticMobileSpace":
+        """The space with other stages or choices, under the same name."""
+        return replace(super().with_layout(layout), part=None)
 
     @property
     def elastic_choices(self) -> tuple[str, ...]:
         """What can shrink, in the order of training."""
         return elastic_choices(self.layout)
+
+    def smallest(self) -> Architecture:
+        """The architecture with the fewest multiply-accumulates and parameters, of any size of network.
+
+        In a part of the space it has the least expansions, then the least kernels.
+        """
+        return super().smallest() if self.part is None else self.shrunk(self.elastic_choices)
+
+    def largest(self) -> Architecture:
+        """The architecture with the most multiply-accumulates and parameters; in a part as in ``smallest``."""
+        return super().largest() if self.part is None else self.shrunk(())
 
     def shrunk(self, choices: Collection[str]) -> Architecture:
         """The largest architecture with some choices at their least.
@@ -123,11 +153,48 @@ class ElasticMobileSpace(MobileSpace):
         >>> MOBILENET.shrunk(MOBILENET.elastic_choices) == MOBILENET.smallest()
         True
         """
-        return Architecture(self.name, shrunk_genotype(self.layout, choices))
+        found = shrunk_genotype(self.layout, choices) if self.part is None else shrunk_within(self.part, choices)
+        return Architecture(self.name, found)
 
     def sample_within(self, choices: Collection[str], rng: random.Random) -> Architecture:
         """Draw some choices; the others are as in the largest architecture."""
-        return Architecture(self.name, sampled_genotype(self.layout, choices, rng))
+        if self.part is None:
+            return Architecture(self.name, sampled_genotype(self.layout, choices, rng))
+        return Architecture(self.name, sampled_within(self.part, choices, rng))
+
+    # --- parts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> Mapping[ChoiceKey, ElasticLayer]:
+        """Each place of a stage, with its blocks and, where the stage may end before it, none."""
+        return elastic_layers(self.layout)
+
+    @property
+    def allowed(self) -> Selection:
+        """Candidates of each layer that are in this part of the space."""
+        known = None if self.part is None else self.part.allowed
+        return picks_of(self.layout, known_choices(self.layout) if known is None else known)
+
+    def selection(self, architecture: Architecture) -> Selection:
+        """The candidate that an architecture has in each layer."""
+        return selection_of(self.layout, self._genotype(architecture))
+
+    def placed(self, architecture: Architecture, key: ChoiceKey, pick: int) -> Architecture:
+        """The architecture with a candidate in a layer; a stage that may end before the layer ends with it."""
+        place = place_of(self.layout)[key]
+        block = known_choices(self.layout)[place][pick]
+        return Architecture(self.name, placed_genotype(self.layout, self._genotype(architecture), place, block))
+
+    def restrict(self, allowed: Selection) -> "ElasticMobileSpace":
+        """The part of the space inside some candidates.
+
+        >>> whole = MOBILENET.allowed
+        >>> halves = [MOBILENET.restrict({**whole, ("layer", 0): picks}) for picks in ((0, 1, 2), (3, 4, 5, 6, 7, 8))]
+        >>> sum(half.size for half in halves) == MOBILENET.size
+        True
+        """
+        rules = MobileRules(self.layout, self.name, consistent(self.layout, allowed))
+        return replace(self, size=rules.size, rules=rules_of(rules), part=rules)
 
 
 def rules_of(rules: MobileRules) -> GenotypeRules:

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from nasengine.architecture import Architecture
 from nasengine.errors import ConfigError
 from nasengine.graph.computation_graph import ComputationGraph, Operation
+from nasengine.graph.supergraph import Selection
 from nasengine.network import GraphNetwork, Plan, build_modules, module_key
 from nasengine.operations.primitives import make_function
 from nasengine.protocols import ElasticSpace, NetworkConfig
+from nasengine.splittable_space import SplittableElasticSpace
 from nasengine.supernet.elastic.kernels import KernelTransform
 from nasengine.supernet.elastic.parts import NodePart, make_part
 
@@ -32,6 +34,7 @@ class ElasticSupernet(nn.Module):
         config: size of the networks.
         seed: where the initial weights come from.
         learns_kernels: smaller kernels go through learned matrices; otherwise they are plain centres.
+        whole: the space whose largest network has the weights, where ``space`` is a part of it.
 
     >>> import random
     >>> from search_spaces.mobilenet import MOBILENET
@@ -43,12 +46,19 @@ class ElasticSupernet(nn.Module):
     max_subnets = 128
 
     def __init__(
-        self, space: ElasticSpace, config: NetworkConfig, seed: int = 0, *, learns_kernels: bool = True
+        self,
+        space: ElasticSpace,
+        config: NetworkConfig,
+        seed: int = 0,
+        *,
+        learns_kernels: bool = True,
+        whole: ElasticSpace | None = None,
     ) -> None:
         super().__init__()
         self.space, self.config, self.learns_kernels = space, config, learns_kernels
-        self.graph = space.to_graph(space.largest(), config)
-        self.corners = {choice: space.to_graph(space.shrunk((choice,)), config) for choice in space.elastic_choices}
+        self.whole = whole = whole or space
+        self.graph = whole.to_graph(whole.largest(), config)
+        self.corners = {choice: whole.to_graph(whole.shrunk((choice,)), config) for choice in whole.elastic_choices}
         self.nodes = build_modules(self.graph, seed)
         self.transforms = nn.ModuleDict(
             {
@@ -57,7 +67,8 @@ class ElasticSupernet(nn.Module):
             }
         )
         self._subnets: OrderedDict[Architecture, _Subnet] = OrderedDict()
-        self._parts: dict[tuple[str, Operation], NodePart] = {}
+        # Nodes have few sizes each, which subnets share.
+        self._parts: dict[tuple[str, Operation], tuple[NodePart, Callable[[Tensor], Tensor]]] = {}
 
     def forward(self, x: Images, architecture: Architecture) -> Logits:
         """Class scores of a batch of images by one subnet.
@@ -85,8 +96,29 @@ class ElasticSupernet(nn.Module):
         )
         return network
 
+    @property
+    def splittable_space(self) -> SplittableElasticSpace:
+        """The space, with its layers.
+
+        Raises:
+            ConfigError: it has none that could be told apart.
+        """
+        return _splittable(self.space)
+
+    @property
+    def allowed(self) -> Selection:
+        """Candidates of each layer that this (sub-)supernet has."""
+        return self.splittable_space.allowed
+
+    def restrict(self, allowed: Selection) -> "ElasticSupernet":
+        """A sub-supernet with some of the candidates and a copy of all weights."""
+        return self._copy(self.splittable_space.restrict(allowed))
+
     def __deepcopy__(self, memo: dict[int, object]) -> "ElasticSupernet":
-        copy = ElasticSupernet(self.space, self.config, learns_kernels=self.learns_kernels)
+        return self._copy(self.space)
+
+    def _copy(self, space: ElasticSpace) -> "ElasticSupernet":
+        copy = ElasticSupernet(space, self.config, learns_kernels=self.learns_kernels, whole=self.whole)
         weight = next(self.parameters())
         copy.to(weight.device, weight.dtype).train(self.training)
         copy.load_state_dict(self.state_dict())
@@ -110,16 +142,13 @@ class ElasticSupernet(nn.Module):
             if not _has_weights(operation):
                 functions.append(_not_called if operation.kind == "input" else make_function(operation))
                 continue
-            _check(operation, operations.get(name), name)
-            parts[key] = self._part(key, operation)
-            functions.append(make_part(parts[key]))
+            if (key, operation) not in self._parts:
+                _check(operation, operations.get(name), name)
+                part = NodePart(self.nodes[key], operation, self._transform(key))
+                self._parts[key, operation] = part, make_part(part)
+            parts[key], function = self._parts[key, operation]
+            functions.append(function)
         return _Subnet(Plan(graph, range(len(graph))), functions, parts)
-
-    def _part(self, key: str, operation: Operation) -> NodePart:
-        """Subnets share the parts of a node: each has a few, and making them takes longest."""
-        if (key, operation) not in self._parts:
-            self._parts[key, operation] = NodePart(self.nodes[key], operation, self._transform(key))
-        return self._parts[key, operation]
 
     def _transform(self, key: str) -> KernelTransform | None:
         if key not in self.transforms:
@@ -134,6 +163,12 @@ class _Subnet:
 
     def __init__(self, plan: Plan, functions: list[Callable[..., Tensor]], parts: dict[str, NodePart]) -> None:
         self.plan, self.functions, self.parts = plan, functions, parts
+
+
+def _splittable(space: ElasticSpace) -> SplittableElasticSpace:
+    if not isinstance(space, SplittableElasticSpace):
+        raise ConfigError(f"--splits: expected a space that names its layers, got {space.name}; leave it out")
+    return space
 
 
 _KINDS = frozenset({"conv", "linear", "batch_norm", "layer_norm"})

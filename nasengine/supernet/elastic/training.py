@@ -48,6 +48,7 @@ class ElasticTraining:
         num_random: subnets of a step beside the largest and the smallest.
         distillation: weight of the divergence from what the largest network answers to the same images in the same
             step, for all other subnets; the rest is the cross-entropy with the labels.
+        first_epoch: that the first step is, for a part of a supernet that was trained before it was split off.
 
     Raises:
         ConfigError: phases of another length, or numbers that make no sense.
@@ -65,10 +66,11 @@ class ElasticTraining:
         phases: tuple[Phase, ...] | None = None,
         num_random: int = 2,
         distillation: float = 1.0,
+        first_epoch: int = 0,
     ) -> None:
         self.supernet, self.dataset, self.recipe, self.seed = supernet, dataset, recipe, seed
         self.phases = phases or sandwich(recipe.epochs, supernet.space.elastic_choices)
-        self.num_random, self.distillation = num_random, distillation
+        self.num_random, self.distillation, self.first_epoch = num_random, distillation, first_epoch
         total = sum(phase.epochs for phase in self.phases)
         if total != recipe.epochs:
             raise ConfigError(f"elastic training: expected phases of {recipe.epochs} epochs together, got {total}")
@@ -82,19 +84,22 @@ class ElasticTraining:
     @property
     def num_steps(self) -> int:
         """Epochs."""
-        return self.recipe.epochs
+        return self.recipe.epochs - self.first_epoch
 
     def run_step(self, step: int) -> dict[str, Any]:
         """One epoch; returns its mean loss, and that of the largest network alone."""
-        choices, new = choices_at(self.phases, step)
+        return self._run_epoch(self.first_epoch + step)
+
+    def _run_epoch(self, epoch: int) -> dict[str, Any]:
+        choices, new = choices_at(self.phases, epoch)
         if sum(sort_channels(self.supernet, choice) for choice in new):
             self.optimizer.state.clear()  # momenta were those of channels in the old order
-        place, length = place_in_cosine(self.phases, step)
+        place, length = place_in_cosine(self.phases, epoch)
         rate = cosine(replace(self.recipe, epochs=length), place)
         set_learning_rate(self.optimizer, rate)
         self.supernet.train()
-        rng = random.Random(seed_of(self.seed, "subnets", step))
-        generator = seeded_generator(self.seed, self.name, step)
+        rng = random.Random(seed_of(self.seed, "subnets", epoch))
+        generator = seeded_generator(self.seed, self.name, epoch)
         losses, of_largest = [], []
         feed = batches(self.dataset.train, self.dataset, self.recipe.batch_size, generator, self.dataset.augmentation)
         with averaged_statistics(self.supernet):
@@ -103,7 +108,7 @@ class ElasticTraining:
                 found = self._losses(images, labels, self._subnets(choices, rng))
                 of_largest.append(found[0].detach())
                 loss = sum(found[1:], found[0]) / len(found)
-                where, clip = f"supernet training, step {number} of epoch {step}", self.recipe.gradient_clip
+                where, clip = f"supernet training, step {number} of epoch {epoch}", self.recipe.gradient_clip
                 losses.append(guarded_step(loss, self.optimizer, clip=clip, where=where, share=share))
         means = {"loss": sum(losses) / len(losses), "largest_loss": float(torch.stack(of_largest).mean())}
         return {**means, "learning_rate": rate, "elastic": list(choices)}

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from nasengine.supernet.splitting.gradient_matching import GradientMatching
 from nasengine.supernet.splitting.partition import within_group_sum
+from nasengine.supernet.splitting.scores import GradientMatching
 
 SplitBy = Literal["gradient-matching", "random", "exhaustive"]
 

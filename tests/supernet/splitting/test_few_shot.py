@@ -9,7 +9,7 @@ import torch
 from nasengine.errors import ConfigError
 from nasengine.protocols import NetworkConfig, TrainingRecipe
 from nasengine.supernet import Supernet
-from nasengine.supernet.splitting import PRESETS, GradientMatching, SplitSchedule, SplitTraining
+from nasengine.supernet.splitting import PRESETS, GradientMatching, SplitSchedule, SplitTraining, split_cells
 from search_spaces.darts import DARTS, S1
 
 RECIPE = TrainingRecipe(epochs=1, batch_size=32, learning_rate=0.05, final_learning_rate=0.001)
@@ -19,7 +19,7 @@ def make(supernet, dataset, num_splits=2, **changes) -> SplitTraining:
     schedule = SplitSchedule(
         warmup_epochs=1, num_splits=num_splits, settings=GradientMatching(max_batches=2, stability=None), **changes
     )
-    return SplitTraining(supernet, dataset, RECIPE, schedule, seed=0)
+    return split_cells(supernet, dataset, RECIPE, schedule, seed=0)
 
 
 def owners(space, leaves, count=400) -> set[int]:

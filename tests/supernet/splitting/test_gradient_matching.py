@@ -16,7 +16,8 @@ from nasengine.operations.candidates import CANDIDATES
 from nasengine.protocols import NetworkConfig
 from nasengine.supernet import ArchitectureWeights, Mixture, Supernet
 from nasengine.supernet.splitting import GradientMatching, best_edge, score_edges
-from nasengine.supernet.splitting.gradient_matching import cosine_distance, gradient_gram
+from nasengine.supernet.splitting.gradient_matching import gradient_gram
+from nasengine.supernet.splitting.scores import cosine_distance
 from nasengine.supernet.training import kept_statistics
 from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201
