@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasengine.commands.nni_options import NniOptions
+from nasengine.commands.nni_trials import new_trials, with_trials
 from nasengine.commands.options import Given, takes
 from nasengine.commands.report import reported, write_report
 from nasengine.commands.run_folders import new_folder, refuse_others
@@ -19,14 +20,11 @@ if TYPE_CHECKING:
     from nasengine.pipeline import Search, SearchSettings
     from nasengine.pipeline.trial_results import TrialResult
     from nasengine.pipeline.trial_settings import TrialSettings
-    from nasengine.protocols import ElasticSpace, SupernetSpace
     from nasengine.report.progress import RunProgress
 
 USUAL, UNUSED = "predictor_guided", "random"
 """Strategies: without any option, and where one of NNI's tuners proposes."""
-ALLOWED_WITH_RESUME = ("resume", "port", "train", "as_json")
-PASSED_ON = ("concurrency", "tuner", "stop_early", "max_seconds", "table", "column", "epochs")
-"""Options that are settings of the trials as they are."""
+ALLOWED_WITH_RESUME = ("resume", "trials", "port", "train", "as_json")
 
 
 @takes(NniOptions)
@@ -59,6 +57,7 @@ def _search(options: NniOptions, given: Given) -> dict[str, Any]:
     if settings.trials is None:
         raise ConfigError(f"run folder {options.resume}: expected a run of 'nasengine nni', got one of another command")
     _check_table(settings.trials, settings.space)
+    settings = with_trials(settings, options.resume, options.trials)
     return _run(settings, options.resume, options.port, is_new=False, train=options.train)
 
 
@@ -86,23 +85,9 @@ def _new_settings(options: NniOptions) -> "SearchSettings":
         "strategy": options.strategy or (USUAL if options.tuner is None else UNUSED),
         "data": absolute(options.data), "target": absolute(options.target), "splits": 0,
         "training": "none", "selection": "trials", "device": device_of(options.device),
-        "threads": threads_for(None) if options.concurrency == 1 else 1, "trials": _trials(options, space),
+        "threads": threads_for(None) if options.concurrency == 1 else 1, "trials": new_trials(options, space),
     }  # fmt: skip
     return SearchSettings.read(content, "nasengine nni")
-
-
-def _trials(options: NniOptions, space: "SupernetSpace | ElasticSpace") -> dict[str, Any]:
-    """What ``TrialSettings`` reads: as long as finalists of the budget, or looked up in a table."""
-    from nasengine.evaluation.table import read_table
-
-    scale = space.scales.get(options.budget)
-    wanted: dict[str, Any] = {name: getattr(options, name) for name in PASSED_ON} | {"count": options.trials}
-    if scale is not None and options.epochs is None:
-        wanted["epochs"] = scale.halving_epochs
-    if options.table is not None:
-        found = read_table(Path(options.table).resolve(), space, options.column)
-        wanted |= {"table": str(found.path), "column": found.column, "table_sha256": found.sha256}
-    return wanted
 
 
 def _check_table(trials: "TrialSettings", space: str) -> None:

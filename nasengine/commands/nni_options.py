@@ -12,6 +12,9 @@ StrategyOption = Annotated[str | None, typer.Option(help="Proposes architectures
 TunerOption = Annotated[
     str | None, typer.Option(help="One of NNI's own instead: TPE, Evolution or Random.", show_default="none")
 ]
+TrialsOption = Annotated[
+    int | None, typer.Option(help="Trials, failed ones included; with --resume, more.", show_default="50")
+]
 TableOption = Annotated[
     str | None, typer.Option(help="CSV of accuracies to look up instead of training.", show_default="none")
 ]
@@ -32,7 +35,7 @@ class NniOptions:
     space: Annotated[str, typer.Option(help="Search space; see 'nasengine spaces'.")] = "darts"
     strategy: StrategyOption = None
     tuner: TunerOption = None
-    trials: Annotated[int, typer.Option(help="Trials, failed ones included.")] = 50
+    trials: TrialsOption = None
     concurrency: Annotated[int, typer.Option(help="Trials at a time.")] = 1
     table: TableOption = None
     column: ColumnOption = None

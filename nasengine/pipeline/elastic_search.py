@@ -16,6 +16,7 @@ from nasengine.pipeline.feasibility import Feasibility
 from nasengine.pipeline.limit_range import check_limits
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_task
+from nasengine.pipeline.workers import Part
 from nasengine.protocols import ElasticSpace, NetworkConfig, PoolPredictor, SearchScale, Strategy, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
 from nasengine.selection import MakeStrategy, SampledPathSelection
@@ -96,6 +97,11 @@ class ElasticSearch:
 
     def run(self, store: RunStore) -> Architecture:
         """Do what the store does not have yet."""
+        self.train(store)
+        return self._evolve("selection", self.feasibility, self.feasible)
+
+    def train(self, store: RunStore) -> None:
+        """Train the supernet, or take it from the store as a worker does."""
         self.store = store
         supernet = self._new_supernet()
         training = ElasticTraining(
@@ -103,7 +109,6 @@ class ElasticSearch:
         )
         run_task(training, "supernet", store, self.progress, seed=self.settings.seed)
         self._supernet = supernet
-        return self._evolve("selection", self.feasibility, self.feasible)
 
     def answers(self) -> dict[int, Architecture]:
         """The best subnet for each of the further limits on macs that the run has."""
@@ -126,13 +131,13 @@ class ElasticSearch:
         feasibility = self._feasibility_on(replace(device, constraints=limits))
         return self._evolve(f"selection-{macs}", feasibility, self._known_feasible(feasibility))
 
-    def train_leaf(self, store: RunStore, leaf: int) -> None:
-        """There is none.
+    def do(self, part: Part, store: RunStore) -> None:
+        """There is no part of the search proper.
 
         Raises:
             WorkerError: always.
         """
-        raise WorkerError(f"worker: expected a part of a search over an elastic supernet, got leaf {leaf}")
+        raise WorkerError(f"worker: expected a part of a search over an elastic supernet, got {part.kind} {part.name}")
 
     def network(self, architecture: Architecture) -> GraphNetwork:
         """A network with what it inherits, or an untrained one; these start from the same seed."""

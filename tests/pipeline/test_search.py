@@ -1,6 +1,9 @@
 """The pipeline in one process, on real digits at the quick budget of the smaller space."""
 
+import json
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,8 +40,13 @@ def quick_export(network, images, path, metadata) -> ExportReport:
     return ExportReport(path, 20, 0.0, 1.0, len(images))
 
 
-def make(exporter=quick_export, space=NASBENCH201, num_images=300, **changes) -> tuple[Search, Silent]:
-    """A search on some of the digits: most of what is tested does not depend on what is learned."""
+_QUICK = NASBENCH201.scales["quick"]
+BRIEF = replace(NASBENCH201, scales={"quick": replace(_QUICK, final=replace(_QUICK.final, epochs=3))})
+"""Trains its networks for 3 epochs instead of 10: most of what is tested does not depend on what is learned."""
+
+
+def make(exporter=quick_export, space=BRIEF, num_images=300, **changes) -> tuple[Search, Silent]:
+    """A search on some of the digits."""
     dataset = load().reduced(num_images, 100, None, seed=0)
     settings = SearchSettings.read({"space": space.name, "data": "digits", "budget": "quick", **changes}, "test")
     progress = Silent()
@@ -54,8 +62,25 @@ def run(folder, **changes):
         store.close()
 
 
+DARTS_WAY = {"training": "darts", "selection": "magnitude", "splits": 0}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory) -> Path:
+    """A finished run by the method of DARTS."""
+    folder = tmp_path_factory.mktemp("searched") / "run"
+    run(folder, **DARTS_WAY)
+    return folder
+
+
+@pytest.fixture
+def winner(searched) -> dict:
+    """What came out of it."""
+    return json.loads((searched / "summary.json").read_text())["winner"]
+
+
 def test_a_whole_run(tmp_path):
-    summary, store, progress = run(tmp_path / "run", exporter=export_onnx, num_images=None)
+    summary, store, progress = run(tmp_path / "run", exporter=export_onnx, num_images=None, space=NASBENCH201)
     winner, baseline = summary["winner"], summary["random_baseline"]
     assert NASBENCH201.parse(winner["genotype"]) != NASBENCH201.parse(baseline["genotype"])
     assert 0.5 < winner["test_accuracy"] <= 1.0
@@ -64,7 +89,7 @@ def test_a_whole_run(tmp_path):
     assert (store.artifacts.folder / f"{winner['weights_sha256']}.safetensors").is_file()
     tested = next(index for index, event in enumerate(store.events) if event["event"] == "test")
     assert all(event["event"] in ("test", "export") for event in store.events[tested:])
-    search, again = make(exporter=export_onnx, num_images=None)
+    search, again = make(exporter=export_onnx, num_images=None, space=NASBENCH201)
     store = RunStore.open(tmp_path / "run")
     assert search.run(store)["winner"] == winner
     assert again.steps == []
@@ -79,7 +104,6 @@ def test_a_whole_run(tmp_path):
     ("training", "selection", "splits"),
     [
         ("fixed", "perturbation", 0),
-        ("darts", "magnitude", 0),
         ("darts-second-order", "magnitude", 0),
         ("single-path", "sampled-paths", 1),
         ("snas", "perturbation", 0),
@@ -101,7 +125,7 @@ def test_a_search_with_split_supernets(tmp_path):
     winner = summary["winner"]["genotype"]
     assert len(split["parts"][0]["groups"]) == 2
     begun = [task for task, _, _ in progress.begun]
-    assert begun[:6] == ["supernet", "leaf0", "selection-leaf0", "leaf1", "selection-leaf1", "halving"]
+    assert begun[:6] == ["supernet", "leaf0", "selection-leaf0", "leaf1", "selection-leaf1", "finalist0"]
     assert {row["leaf"] for row in summary["leaves"]} == {0, 1}
     assert min(summary["leaves"], key=lambda row: row["validation_loss"])["genotype"] == winner
     assert not any(event["event"] == "test" for event in store.events[:-4])
@@ -145,33 +169,29 @@ def diverge(leaf, *_):
     raise TrainingError(f"leaf{leaf}: expected a finite loss")
 
 
-def test_test_images_do_not_influence_the_search(tmp_path):
+def test_test_images_do_not_influence_the_search(winner, tmp_path):
     """With other test images, everything but the test accuracies stays the same."""
-    first, _, _ = run(tmp_path / "first", training="darts", selection="magnitude", splits=0)
-    search, _ = make(training="darts", selection="magnitude", splits=0)
+    search, _ = make(**DARTS_WAY)
     spoiled = search.dataset.test.images
     spoiled.copy_(torch.randint(0, 255, spoiled.shape, generator=torch.Generator().manual_seed(0)))
     store = RunStore.create(tmp_path / "second", {})
-    second = search.run(store)
+    other = search.run(store)["winner"]
     store.close()
-    assert first["winner"]["weights_sha256"] == second["winner"]["weights_sha256"]
-    assert first["winner"]["test_accuracy"] != second["winner"]["test_accuracy"]
+    assert winner["weights_sha256"] == other["weights_sha256"]
+    assert winner["test_accuracy"] != other["test_accuracy"]
 
 
-def test_seeds_matter_and_repeat(tmp_path):
-    found = [
-        run(tmp_path / str(index), seed=seed, training="darts", selection="magnitude", splits=0)[0]["winner"]
-        for index, seed in enumerate((0, 0, 1))
-    ]
-    assert found[0] == found[1]
-    assert found[0]["weights_sha256"] != found[2]["weights_sha256"]
+def test_seeds_matter_and_repeat(winner, tmp_path):
+    same, other = (run(tmp_path / str(seed), seed=seed, **DARTS_WAY)[0]["winner"] for seed in (0, 1))
+    assert same == winner
+    NASBENCH201.parse(winner["genotype"])
+    assert other["weights_sha256"] != winner["weights_sha256"]
 
 
-def test_other_images_are_noticed(tmp_path):
-    _, store, _ = run(tmp_path / "run", training="darts", selection="magnitude", splits=0)
-    search, _ = make(training="darts", selection="magnitude", splits=0)
+def test_other_images_are_noticed(searched):
+    search, _ = make(**DARTS_WAY)
     search.dataset.train.images.add_(1)
-    store = RunStore.open(tmp_path / "run")
+    store = RunStore.open(searched)
     with pytest.raises(StoreError, match="expected the images that the run began with"):
         search.run(store)
     store.close()
@@ -194,8 +214,6 @@ def test_images_that_are_too_small_fail_on_construction():
 
 
 def test_networks_with_an_auxiliary_classifier_lose_it():
-    from dataclasses import replace
-
     from nasengine.network import GraphNetwork
 
     config = replace(DARTS.defaults, channels=4, cells=6, auxiliary_head=True)

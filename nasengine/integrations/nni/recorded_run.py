@@ -13,7 +13,7 @@ from nasengine.integrations.nni.trials import Trial, trials_of
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.protocols import ElasticSpace, NetworkConfig, SupernetSpace
 from nasengine.store.journal import Event, Journal
-from nasengine.store.run_store import JOURNAL_NAME, SUMMARY_NAME, read_summary
+from nasengine.store.run_store import JOURNAL_NAME, SUMMARY_NAME, in_force, read_summary
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class RecordedRun:
         if seen == self._seen:
             return None
         self._seen = seen
-        events = self._journal.read()
+        events = in_force(self._journal.read())
         self._learn_costs(events)
         trials = trials_of(events, self.space, self._costs, str(self._journal.path))
         return Recording(

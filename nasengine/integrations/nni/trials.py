@@ -17,7 +17,8 @@ from nasengine.integrations.nni.journal_lines import (
     FinalistsLine,
     LimitsLine,
     PredictionLine,
-    RoundEnd,
+    RaceLine,
+    RoundLine,
     SampledPath,
     Step,
     TestLine,
@@ -32,6 +33,7 @@ MAX_TRIALS = 20_000
 NETWORKS = {"winner": "winner", "random_baseline": "random"}
 _SELECTION = re.compile(r"selection(?:-(leaf\d{1,4}|\d{1,15}))?")
 """Of a supernet, of a leaf, or within a further limit on macs."""
+_FINALIST = re.compile(r"finalist\d{1,6}")
 _WITHIN = re.compile(r"within-(\d{1,15})")
 
 
@@ -100,6 +102,10 @@ class _Reader:
         kind = event["event"]
         if kind == "step":
             self._step(read(Step, event, self.where))
+        elif kind == "finalists":
+            self._race(read(RaceLine, event, self.where))
+        elif kind == "round":
+            self._end_round(read(RoundLine, event, self.where))
         elif kind == "test" and event.get("network") == "leaves":
             self._finalists(read(FinalistsLine, event, self.where))
         elif kind == "test":
@@ -122,25 +128,21 @@ class _Reader:
             epoch = read(Epoch, line.metrics, self.where).value
             trial = self._trial(line.task, stage, line.began)
             trial.epochs += [] if epoch is None else [epoch]
-        elif line.task == "halving":
-            self._race(line)
+        elif _FINALIST.fullmatch(line.task):
+            self._finalist(line)
         elif selection is not None and "genotype" in line.metrics:
             path = read(SampledPath, line.metrics, self.where)
             part = f"{selection[1]}-" if selection[1] else ""
             trial = self._trial(f"path-{part}{line.step}", "sampled path", line.began)
             self._finish(trial, path.genotype, path.accuracy, line.time)
 
-    def _race(self, line: Step) -> None:
-        """An epoch of a finalist, or the end of a round."""
-        if "validation_accuracy" in line.metrics:
-            measured = read(RoundEnd, line.metrics, self.where).validation_accuracy
-            for index in measured:
-                self._trial(f"finalist-{index}", "finalist", line.began).ended = line.time
-            for index in set(self.accuracies) - set(measured):  # an earlier round dropped it
-                trial = self.trials[f"finalist-{index}"]
-                trial.status = "EARLY_STOPPED" if trial.status == "RUNNING" else trial.status
-            self.accuracies |= measured
-            return
+    def _race(self, line: RaceLine) -> None:
+        """The beginning of the race, with weights from the leaves."""
+        for index, text in enumerate(line.genotypes):
+            self._name(self._trial(f"finalist-{index}", "finalist", line.began), text)
+
+    def _finalist(self, line: Step) -> None:
+        """An epoch or a measurement of a finalist."""
         epoch = read(Epoch, line.metrics, self.where)
         if epoch.network is not None:
             trial = self._trial(f"finalist-{epoch.network}", "finalist", line.began)
@@ -148,8 +150,17 @@ class _Reader:
             if epoch.failure is not None:
                 trial.status, trial.ended, trial.message = "FAILED", line.time, epoch.failure
 
+    def _end_round(self, line: RoundLine) -> None:
+        measured = line.validation_accuracy
+        for index in measured:
+            self._trial(f"finalist-{index}", "finalist", line.began).ended = line.time
+        for index in set(self.accuracies) - set(measured):  # an earlier round dropped it
+            trial = self.trials[f"finalist-{index}"]
+            trial.status = "EARLY_STOPPED" if trial.status == "RUNNING" else trial.status
+        self.accuracies |= measured
+
     def _finalists(self, line: FinalistsLine) -> None:
-        """The journal names finalists when all is done; until then they have numbers only."""
+        """What became of the finalists, when all is done."""
         if len(line.leaves) != len(self.accuracies):
             raise StoreError(
                 f"{self.where}: expected the {len(self.accuracies)} finalists of the journal, got {len(line.leaves)}"

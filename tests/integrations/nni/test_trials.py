@@ -16,13 +16,6 @@ from tests.integrations.nni.runs import PATHS, WrittenRun
 NASBENCH201 = registry.load("search space", "nasbench201")
 
 
-@pytest.fixture
-def run(tmp_path):
-    written = WrittenRun(tmp_path / "run")
-    yield written
-    written.store.close()
-
-
 def trials_of(run):
     return {trial.id: trial for trial in run.recorded().read().trials}
 
@@ -73,13 +66,14 @@ def test_costs_are_those_of_the_final_network(run):
 
 def test_a_run_on_its_way_shows_what_is_known(run):
     run.sample_paths()
-    run.step("halving", 0, network=0, loss=2.0, train_accuracy=0.3)
+    run.step("finalist0", 1, network=0, loss=2.0, train_accuracy=0.3)
     recording = run.recorded().read()
     finalist = recording.trials[-1]
     assert (finalist.status, finalist.genes, finalist.final, finalist.ended) == ("RUNNING", {}, None, None)
     assert recording.ended is None
     run.race()
-    assert trials_of(run)["finalist-0"].status == "EARLY_STOPPED"
+    named = trials_of(run)["finalist-0"]
+    assert (named.status, named.genotype) == ("EARLY_STOPPED", PATHS[0])
 
 
 def test_a_journal_is_read_again_only_when_it_has_grown(run):
