@@ -224,10 +224,6 @@ class ArchitectureSearch:
 
     # --- limits of a device -----------------------------------------------------------------------------------------
 
-    def finished(self, network: GraphNetwork) -> GraphNetwork:
-        """A trained network as it is used: here as it is."""
-        return network
-
     def keeps_limits(self, architecture: Architecture) -> bool:
         """Whether an architecture keeps all limits; without a device there are none."""
         return self.feasibility is None or self.feasibility.violation(architecture) == 0

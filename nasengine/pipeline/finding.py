@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from nasengine.data import ImageDataset
 from nasengine.errors import ConfigError
+from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import ArchitectureSearch
 from nasengine.pipeline.elastic_search import ElasticSearch
 from nasengine.pipeline.settings import SearchSettings
@@ -53,3 +54,8 @@ def search_of(
     return ElasticSearch(
         settings, scale, space, dataset, parts.make_strategy, progress, device=parts.device, predictor=parts.predictor
     )
+
+
+def finished(search: ArchitectureSearch | ElasticSearch, network: GraphNetwork) -> GraphNetwork:
+    """A trained network as it is used; what an elastic supernet gave is trained so briefly that statistics lag."""
+    return search.recalibrated(network) if isinstance(search, ElasticSearch) else network

@@ -22,7 +22,7 @@ from nasengine.pipeline.environment import record_environment
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
-from nasengine.pipeline.finding import Parts, search_of
+from nasengine.pipeline.finding import Parts, finished, search_of
 from nasengine.pipeline.recorded_decisions import decisions_of, prediction_of, splits_of
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
@@ -187,7 +187,7 @@ class Search:
             name, network, self.dataset, self.architecture_search.final_recipe, seed=self.settings.seed
         )
         self._run(name, task)
-        return architecture, self.architecture_search.finished(without_auxiliary(network))
+        return architecture, finished(self.architecture_search, without_auxiliary(network))
 
     def _train_elsewhere(self, architectures: dict[str, Architecture]) -> None:
         if self.workers is not None:
