@@ -111,9 +111,9 @@ class ArchitectureSearch:
         self._splitting = self._make_splitting() if self.schedule.num_splits else None
 
     @property
-    def inherits_weights(self) -> bool:
-        """Whether networks begin with weights of the supernet: they are trained from scratch."""
-        return False
+    def inherited_tasks(self) -> tuple[str, ...]:
+        """Whose last states networks begin from: none, since they are trained from scratch."""
+        return ()
 
     @property
     def final_recipe(self) -> TrainingRecipe:
@@ -223,10 +223,6 @@ class ArchitectureSearch:
         return [selection.architecture()]
 
     # --- limits of a device -----------------------------------------------------------------------------------------
-
-    def finished(self, network: GraphNetwork) -> GraphNetwork:
-        """A trained network as it is used: here as it is."""
-        return network
 
     def keeps_limits(self, architecture: Architecture) -> bool:
         """Whether an architecture keeps all limits; without a device there are none."""

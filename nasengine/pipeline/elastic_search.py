@@ -103,6 +103,14 @@ class ElasticSearch:
         return self.settings.fine_tune and self.settings.trials is None
 
     @property
+    def inherited_tasks(self) -> tuple[str, ...]:
+        """Whose last states networks begin from."""
+        if not self.inherits_weights:
+            return ()
+        leaves = [] if self._splits is None else self._splits.splitting.leaves
+        return ("supernet", *(f"leaf{number}" for number in range(len(leaves))))
+
+    @property
     def final_recipe(self) -> TrainingRecipe:
         """How networks are trained at the end."""
         return self.scale.final if self.inherits_weights else self.scale.supernet
@@ -153,11 +161,11 @@ class ElasticSearch:
     def network(self, architecture: Architecture) -> GraphNetwork:
         """A network with what it inherits, or an untrained one; these start from the same seed."""
         if self.inherits_weights and self._supernet is not None:
-            return self.finished(self._supernet.extract(architecture))
+            return self.recalibrated(self._supernet.extract(architecture))
         graph = self.space.to_graph(architecture, self.final_config)
         return GraphNetwork(graph, seed_of(self.settings.seed, "final")).to(self.settings.device)
 
-    def finished(self, network: GraphNetwork) -> GraphNetwork:
+    def recalibrated(self, network: GraphNetwork) -> GraphNetwork:
         """A network whose batch norms have statistics of its weights as they are now, of training images.
 
         Running statistics lag behind: after a brief fine-tuning they belong to weights that are no more.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from nasengine.data import ImageDataset
 from nasengine.errors import ConfigError
+from nasengine.network import GraphNetwork
 from nasengine.pipeline.architecture_search import ArchitectureSearch
 from nasengine.pipeline.elastic_search import ElasticSearch
 from nasengine.pipeline.settings import SearchSettings
@@ -61,3 +62,8 @@ def search_of(
         predictor=parts.predictor,
         workers=parts.workers,
     )
+
+
+def finished(search: ArchitectureSearch | ElasticSearch, network: GraphNetwork) -> GraphNetwork:
+    """A trained network as it is used; what an elastic supernet gave is trained so briefly that statistics lag."""
+    return search.recalibrated(network) if isinstance(search, ElasticSearch) else network

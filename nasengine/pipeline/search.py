@@ -22,7 +22,7 @@ from nasengine.pipeline.environment import record_environment
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
-from nasengine.pipeline.finding import Parts, search_of
+from nasengine.pipeline.finding import Parts, finished, search_of
 from nasengine.pipeline.recorded_decisions import decisions_of, prediction_of, splits_of
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
@@ -187,7 +187,7 @@ class Search:
             name, network, self.dataset, self.architecture_search.final_recipe, seed=self.settings.seed
         )
         self._run(name, task)
-        return architecture, self.architecture_search.finished(without_auxiliary(network))
+        return architecture, finished(self.architecture_search, without_auxiliary(network))
 
     def _train_elsewhere(self, architectures: dict[str, Architecture]) -> None:
         if self.workers is not None:
@@ -195,7 +195,7 @@ class Search:
                 Part(TRAINING, name, (name,), self.space.format(architecture))
                 for name, architecture in architectures.items()
             ]
-            needed = ("supernet",) if self.architecture_search.inherits_weights else ()
+            needed = self.architecture_search.inherited_tasks
             self.workers.do(Work(parts, self.settings.model_dump(mode="json"), self.store, needed))
 
     def do(self, part: Part, store: RunStore) -> None:

@@ -3,16 +3,26 @@
 NNI's page shows every parameter as a column and an axis, and nested ones as "[object Object]", so genes are flat.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from nasengine.architecture import Architecture, CellEdge, CellGenotype
 from nasengine.errors import GenotypeError
-from nasengine.protocols import SearchSpace, SupportsNamedGenes, SupportsSupernet
+from nasengine.protocols import SearchSpace, SupportsSupernet
 from nasengine.strategies.genes import genes_of
 
 NO_EDGE = "(no edge)"
 Gene = str | int | float | bool
+
+
+@runtime_checkable
+class SupportsNamedGenes(Protocol):
+    """A space that names its genes for people; any choices together make an architecture (``from_named_genes``)."""
+
+    @property
+    def gene_choices(self) -> Mapping[str, Sequence[str | int]]: ...
+    def named_genes(self, architecture: Architecture) -> dict[str, str | int]: ...
+    def from_named_genes(self, genes: Mapping[str, object]) -> Architecture: ...
 
 
 def flat_genes(space: SearchSpace, architecture: Architecture) -> dict[str, Gene]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from nasengine.architecture import Architecture, CellEdge, CellGenotype
 from nasengine.errors import ConfigError
-from nasengine.protocols import ElasticSpace, Evaluation, SupernetSpace, SupportsNamedGenes
+from nasengine.integrations.nni.genes import SupportsNamedGenes
+from nasengine.protocols import ElasticSpace, Evaluation, SupernetSpace
 
 WORST = 0.0
 """Accuracy that a failed trial is told to have: these tuners know no failures, and wait for every result."""
