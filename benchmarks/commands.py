@@ -126,8 +126,9 @@ def correlation(
             seeds=numbers(seeds, "--seeds"), num_architectures=architectures, threads=threads,
         ))  # fmt: skip
 
-    finish(work, ("leaves", "seed", "Kendall tau", "time"), lambda row: (
-        str(row["num_leaves"]), str(row["seed"]), f"{row['kendall_tau']:.3f}", f"{row['seconds']:.0f} s",
+    finish(work, ("leaves", "seed", "Kendall tau", "by loss", "time"), lambda row: (
+        str(row["num_leaves"]), str(row["seed"]), f"{row['kendall_tau']:.3f}",
+        f"{row.get('kendall_tau_by_loss', float('nan')):.3f}", f"{row['seconds']:.0f} s",
     ), as_json)  # fmt: skip
 
 
