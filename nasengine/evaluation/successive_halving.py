@@ -34,6 +34,7 @@ class SuccessiveHalving:
         self.alive = list(range(len(trainings)))
         self.failed: dict[int, str] = {}
         self.rounds: list[dict[int, Measurement]] = []
+        self._current: dict[int, Measurement] = {}  # of networks that have not been trained since
         self._plan: list[_Epoch | None] = []  # None ends a round
         count, done, number = len(trainings), 0, 0
         while count > 1:
@@ -60,6 +61,7 @@ class SuccessiveHalving:
             return {"validation_accuracy": {str(key): value.accuracy for key, value in self._end_round().items()}}
         index = self.alive[entry.place]
         metrics: dict[str, Any] = {"network": index}
+        self._current.pop(index, None)
         if index not in self.failed:
             try:
                 metrics |= self.trainings[index].run_step(entry.epoch)
@@ -71,8 +73,10 @@ class SuccessiveHalving:
         measured = {}
         for index in self.alive:
             part = self.trainings[index]
-            if index not in self.failed:
-                measured[index] = measure(part.network, part.dataset.validation, part.dataset)
+            if index not in self.failed and index not in self._current:
+                self._current[index] = measure(part.network, part.dataset.validation, part.dataset)
+            if index in self._current:
+                measured[index] = self._current[index]
         if not measured:
             raise TrainingError(f"all networks of the last round diverged; the first: {self.failed[self.alive[0]]}")
         self.rounds.append(measured)
@@ -103,7 +107,7 @@ class SuccessiveHalving:
 
     def load_state(self, state: TaskState) -> None:
         """Go back to a state."""
-        self.alive = list(state.values["alive"])
+        self.alive, self._current = list(state.values["alive"]), {}
         self.rounds = [{int(key): Measurement(*value) for key, value in row.items()} for row in state.values["rounds"]]
         self.failed = {int(index): reason for index, reason in state.values["failed"].items()}
         for index, training in enumerate(self.trainings):

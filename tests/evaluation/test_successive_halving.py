@@ -7,7 +7,7 @@ import torch
 
 from nasengine.data.digits import load
 from nasengine.errors import TrainingError
-from nasengine.evaluation import NetworkTraining, SuccessiveHalving
+from nasengine.evaluation import NetworkTraining, SuccessiveHalving, measure
 from nasengine.network import GraphNetwork
 from nasengine.protocols import NetworkConfig, TrainingRecipe
 from search_spaces.nasbench201 import NASBENCH201
@@ -49,6 +49,23 @@ def test_the_better_network_wins_and_the_race_resumes_bit_for_bit():
     assert other.rounds == whole.rounds
     expected = whole.state().tensors
     assert all(torch.equal(value, expected[name]) for name, value in other.state().tensors.items())
+
+
+def test_networks_that_are_not_trained_are_measured_once(monkeypatch):
+    measured = []
+
+    def counted(network, *rest):
+        measured.append(network)
+        return measure(network, *rest)
+
+    monkeypatch.setattr("nasengine.evaluation.successive_halving.measure", counted)
+    race = SuccessiveHalving(make().trainings, epochs=0)
+    for step in range(race.num_steps):
+        race.run_step(step)
+    assert [network is training.network for network, training in zip(measured, race.trainings, strict=True)] == [
+        True
+    ] * 3
+    assert race.winner() == min(race.rounds[0], key=lambda index: race.rounds[0][index].loss)
 
 
 def test_a_single_network_needs_no_race():
