@@ -5,10 +5,11 @@ architectures with the weights of the (sub-)supernet that holds them, and compar
 trained for the same number of epochs, as in the papers on few-shot supernets.
 """
 
+import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.results import ResultsFile, Row, data_name, machine
@@ -28,9 +29,8 @@ class CorrelationScale:
     """Sizes and lengths of what is compared.
 
     Args:
-        recipe: of the undivided supernet; its epochs are those of every leaf as well, from the warm-up on.
+        recipe: of the undivided supernet; every leaf goes on with it, on inherited weights, where the warm-up ends.
         warmup_epochs, epochs_between: before the first split, and of every part before the next one.
-        leaf_learning_rate: at which leaves begin, on weights that they inherit.
         num_images: training and validation images together.
         image_size: pixels a side.
         channels: of the supernet.
@@ -41,7 +41,6 @@ class CorrelationScale:
     recipe: TrainingRecipe
     warmup_epochs: int
     epochs_between: int
-    leaf_learning_rate: float
     num_images: int
     image_size: int
     channels: int = 8
@@ -51,12 +50,12 @@ class CorrelationScale:
 
 SCALE = CorrelationScale(
     TrainingRecipe(epochs=60, batch_size=64, learning_rate=0.1, final_learning_rate=0.001),
-    warmup_epochs=10, epochs_between=5, leaf_learning_rate=0.1, num_images=10_000, image_size=16,
+    warmup_epochs=10, epochs_between=5, num_images=10_000, image_size=16,
 )  # fmt: skip
 SCALES = {
     "nasbench_macro": CorrelationScale(
         TrainingRecipe(epochs=10, batch_size=64, learning_rate=0.1, final_learning_rate=0.001),
-        warmup_epochs=5, epochs_between=0, leaf_learning_rate=0.05, num_images=16_000, image_size=16,
+        warmup_epochs=5, epochs_between=0, num_images=16_000, image_size=16,
         scoring_batches=10, path_images=1_500,
     ),
 }  # fmt: skip
@@ -104,52 +103,70 @@ def _measure(
     num_architectures: int,
     threads: int,
 ) -> dict[str, Any]:
-    from scipy.stats import kendalltau
-
     scale = SCALES.get(space.name, SCALE)
     dataset = dataset.reduced(scale.num_images, None, scale.image_size, seed)
     leaves, divided = _trained(space, dataset, scale, splits, seed)
+    evaluators = [
+        SharedWeightsEvaluator(leaf, dataset, seed=seed, num_batches=STATISTICS_BATCHES, max_images=scale.path_images)
+        for leaf in leaves
+    ]
     rng = random.Random(seed_of("architectures", seed))
-    accuracies, losses, truths = [], [], []
+    rows = []
     for _ in range(num_architectures):
         architecture = space.sample(rng)
-        (leaf,) = [leaf for leaf in leaves if _holds(leaf.allowed, space.selection(architecture))]
-        evaluate = SharedWeightsEvaluator(
-            leaf, dataset, seed=seed, num_batches=STATISTICS_BATCHES, max_images=scale.path_images
-        )
-        metrics = evaluate(architecture).metrics
-        accuracies.append(metrics["accuracy"])
-        losses.append(-metrics["loss"])
-        truths.append(table.accuracy[space.format(architecture)])
+        (place,) = [place for place, leaf in enumerate(leaves) if _holds(leaf.allowed, space.selection(architecture))]
+        metrics = evaluators[place](architecture).metrics
+        rows.append((place, metrics["accuracy"], -metrics["loss"], table.accuracy[space.format(architecture)]))
+    inside = [[row for row in rows if row[0] == place] for place in range(len(leaves))]
     return {
         "num_leaves": len(leaves), "divided": divided,
-        "kendall_tau": round(float(kendalltau(accuracies, truths)[0]), 4),
-        "kendall_tau_by_loss": round(float(kendalltau(losses, truths)[0]), 4),
+        "kendall_tau": _tau(rows, 1), "kendall_tau_by_loss": _tau(rows, 2),
+        "leaves": [
+            {"architectures": len(own), "kendall_tau": _tau(own, 1), "kendall_tau_by_loss": _tau(own, 2)}
+            for own in inside
+        ],
     }  # fmt: skip
+
+
+def _tau(rows: list[tuple[int, float, float, float]], column: int) -> float | None:
+    """Kendall's tau-b of a column of the supernet with the table's; None where nothing can be ranked."""
+    from scipy.stats import kendalltau
+
+    if len(rows) < 2:
+        return None
+    value = float(kendalltau([row[column] for row in rows], [row[3] for row in rows])[0])
+    return None if math.isnan(value) else round(value, 4)
 
 
 def _trained(
     space: SupernetSpace, dataset: ImageDataset, scale: CorrelationScale, splits: int, seed: int
 ) -> tuple[list[Supernet], list[Any]]:
-    """The trained leaves, and edges and groups of every split."""
+    """The trained leaves, and edges and groups of every split.
+
+    Nothing but the split tells the leaves from the whole: warm-up, epochs and learning rates are the same.
+    """
     config = NetworkConfig(dataset.num_classes, dataset.image_shape, scale.channels, CELLS, searching=True)
-    leaves, divided, recipe = [Supernet(space, config, seed_of(seed, "supernet"))], [], scale.recipe
+    leaves, divided = [Supernet(space, config, seed_of(seed, "supernet"))], []
+    _train(leaves[0], dataset, scale, range(scale.warmup_epochs), seed)
     if splits:
         schedule = SplitSchedule(
-            scale.warmup_epochs, splits, epochs_between=scale.epochs_between, single_path=True, restart=False,
+            0, splits, epochs_between=scale.epochs_between, single_path=True, restart=False,
             settings=GradientMatching(max_batches=scale.scoring_batches),
         )  # fmt: skip
-        splitting = SplitTraining(leaves[0], dataset, recipe, schedule, seed=seed)
+        splitting = SplitTraining(leaves[0], dataset, scale.recipe, schedule, seed=seed)
         for step in range(splitting.num_steps):
             splitting.run_step(step)
         leaves = splitting.leaves
         divided = [[[*part.key, [*map(list, part.groups)]] for part in level] for level in splitting.partitions]
-        recipe = replace(recipe, epochs=recipe.epochs - scale.warmup_epochs, learning_rate=scale.leaf_learning_rate)
     for index, leaf in enumerate(leaves):
-        training = SinglePathTraining(leaf, dataset, recipe, seed=seed_of(seed, index))
-        for epoch in range(recipe.epochs):
-            training.run_step(epoch)
+        _train(leaf, dataset, scale, range(scale.warmup_epochs, scale.recipe.epochs), seed_of(seed, index))
     return leaves, divided
+
+
+def _train(part: Supernet, dataset: ImageDataset, scale: CorrelationScale, epochs: range, seed: int) -> None:
+    training = SinglePathTraining(part, dataset, scale.recipe, seed=seed)
+    for epoch in epochs:
+        training.run_step(epoch)
 
 
 def _holds(allowed: Selection, selection: Selection) -> bool:

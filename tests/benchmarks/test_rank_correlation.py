@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.rank_correlation import SCALE, SCALES, run
+from benchmarks.rank_correlation import SCALE, SCALES, _tau, run
 from benchmarks.results import ResultsFile
 from benchmarks.tables import Table
 from nasengine import registry
@@ -38,12 +38,17 @@ def test_a_row_for_each_number_of_leaves(tmp_path, monkeypatch):
     assert [row["num_leaves"] for row in found] == [1, 2, 4]
     assert [[len(level) for level in row["divided"]] for row in found] == [[], [1], [1, 2]]
     for row in found:
-        assert -1 <= row["kendall_tau"] <= 1
         assert -1 <= row["kendall_tau_by_loss"] <= 1
+        assert sum(leaf["architectures"] for leaf in row["leaves"]) == 12
     assert rows([0, 1, 2], tmp_path / "rows.jsonl") == found  # from the file
 
 
 @pytest.mark.parametrize("scale", [SCALE, *SCALES.values()], ids=["default", *SCALES])
-def test_leaves_are_trained_as_long_as_the_whole(scale):
+def test_the_warm_up_leaves_epochs_for_the_leaves(scale):
     assert 0 < scale.warmup_epochs < scale.recipe.epochs
-    assert scale.leaf_learning_rate <= scale.recipe.learning_rate
+
+
+def test_what_cannot_be_ranked_has_no_tau():
+    assert _tau([(0, 0.5, -1.0, 90.0)], 1) is None
+    assert _tau([(0, 0.5, -1.0, 90.0), (0, 0.5, -2.0, 91.0)], 1) is None  # equal accuracies
+    assert _tau([(0, 0.5, -1.0, 90.0), (0, 0.5, -2.0, 91.0)], 2) == -1.0
