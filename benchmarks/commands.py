@@ -127,8 +127,10 @@ def correlation(
             seeds=numbers(seeds, "--seeds"), num_architectures=architectures, threads=threads,
         ))  # fmt: skip
 
-    finish(work, ("leaves", "seed", "Kendall tau", "time"), lambda row: (
-        str(row["num_leaves"]), str(row["seed"]), f"{row['kendall_tau']:.3f}", f"{row['seconds']:.0f} s",
+    finish(work, ("leaves", "seed", "Kendall tau", "by loss", "time"), lambda row: (
+        str(row["num_leaves"]), str(row["seed"]), *(
+            "-" if row.get(name) is None else f"{row[name]:.3f}" for name in ("kendall_tau", "kendall_tau_by_loss")
+        ), f"{row['seconds']:.0f} s",
     ), as_json)  # fmt: skip
 
 

@@ -5,10 +5,11 @@ architectures with the weights of the (sub-)supernet that holds them, and compar
 trained for the same number of epochs, as in the papers on few-shot supernets.
 """
 
+import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.results import ResultsFile, Row, data_name, machine
@@ -22,9 +23,44 @@ from nasengine.supernet import Supernet
 from nasengine.supernet.splitting import GradientMatching, SplitSchedule, split_cells
 from nasengine.supernet.training import SinglePathTraining
 
-EPOCHS, WARMUP_EPOCHS = 60, 10
-NUM_TRAIN_IMAGES, IMAGE_SIZE, CHANNELS, CELLS = 10_000, 16, 8, 1
-RECIPE = TrainingRecipe(epochs=EPOCHS, batch_size=64, learning_rate=0.1, final_learning_rate=0.001)
+
+@dataclass(frozen=True, slots=True)
+class CorrelationScale:
+    """Sizes and lengths of what is compared.
+
+    Args:
+        recipe: of the undivided supernet; every leaf goes on with it, on inherited weights, where the warm-up ends.
+        warmup_epochs, epochs_between: before the first split, and of every part before the next one.
+        num_images: training and validation images together.
+        image_size: pixels a side.
+        channels: of the supernet.
+        scoring_batches: training batches for the score of an edge, at most.
+        path_images: validation images for each architecture; None takes all.
+    """
+
+    recipe: TrainingRecipe
+    warmup_epochs: int
+    epochs_between: int
+    num_images: int
+    image_size: int
+    channels: int = 8
+    scoring_batches: int = 30
+    path_images: int | None = None
+
+
+SCALE = CorrelationScale(
+    TrainingRecipe(epochs=60, batch_size=64, learning_rate=0.1, final_learning_rate=0.001),
+    warmup_epochs=10, epochs_between=5, num_images=10_000, image_size=16,
+)  # fmt: skip
+SCALES = {
+    "nasbench_macro": CorrelationScale(
+        TrainingRecipe(epochs=10, batch_size=64, learning_rate=0.1, final_learning_rate=0.001),
+        warmup_epochs=5, epochs_between=0, num_images=16_000, image_size=16,
+        scoring_batches=10, path_images=1_500,
+    ),
+}  # fmt: skip
+"""Sizes of the spaces that have their own; these take five minutes of a processor for 1, 2 and 4 leaves."""
+CELLS, STATISTICS_BATCHES = 1, 4
 
 
 def run(
@@ -45,8 +81,10 @@ def run(
             known = results.find(benchmark="correlation", space=space.name, data=data_name(dataset), **key)
             if known is None:
                 begin = time.perf_counter()
-                found = _measure(space, dataset.reduced(NUM_TRAIN_IMAGES, None, IMAGE_SIZE, seed), table, **key)
+                cpu_begin = time.process_time()
+                found = _measure(space, dataset, table, **key)
                 seconds = round(time.perf_counter() - begin, 1)
+                found["cpu_seconds"] = round(time.process_time() - cpu_begin, 1)
                 known = {
                     "benchmark": "correlation", "method": "single path", "space": space.name,
                     "data": data_name(dataset), **key, **found, "seconds": seconds, "machine": machine(),
@@ -65,38 +103,70 @@ def _measure(
     num_architectures: int,
     threads: int,
 ) -> dict[str, Any]:
-    from scipy.stats import kendalltau
-
-    leaves = _trained(space, dataset, splits, seed)
+    scale = SCALES.get(space.name, SCALE)
+    dataset = dataset.reduced(scale.num_images, None, scale.image_size, seed)
+    leaves, divided = _trained(space, dataset, scale, splits, seed)
+    evaluators = [
+        SharedWeightsEvaluator(leaf, dataset, seed=seed, num_batches=STATISTICS_BATCHES, max_images=scale.path_images)
+        for leaf in leaves
+    ]
     rng = random.Random(seed_of("architectures", seed))
-    accuracies, truths = [], []
+    rows = []
     for _ in range(num_architectures):
         architecture = space.sample(rng)
-        (leaf,) = [leaf for leaf in leaves if _holds(leaf.allowed, space.selection(architecture))]
-        evaluate = SharedWeightsEvaluator(leaf, dataset, seed=seed, num_batches=4)
-        accuracies.append(evaluate(architecture).metrics["accuracy"])
-        truths.append(table.accuracy[space.format(architecture)])
-    return {"num_leaves": len(leaves), "kendall_tau": round(float(kendalltau(accuracies, truths)[0]), 4)}
+        (place,) = [place for place, leaf in enumerate(leaves) if _holds(leaf.allowed, space.selection(architecture))]
+        metrics = evaluators[place](architecture).metrics
+        rows.append((place, metrics["accuracy"], -metrics["loss"], table.accuracy[space.format(architecture)]))
+    inside = [[row for row in rows if row[0] == place] for place in range(len(leaves))]
+    return {
+        "num_leaves": len(leaves), "divided": divided,
+        "kendall_tau": _tau(rows, 1), "kendall_tau_by_loss": _tau(rows, 2),
+        "leaves": [
+            {"architectures": len(own), "kendall_tau": _tau(own, 1), "kendall_tau_by_loss": _tau(own, 2)}
+            for own in inside
+        ],
+    }  # fmt: skip
 
 
-def _trained(space: SupernetSpace, dataset: ImageDataset, splits: int, seed: int) -> list[Supernet]:
-    config = NetworkConfig(dataset.num_classes, dataset.image_shape, CHANNELS, CELLS, searching=True)
-    leaves = [Supernet(space, config, seed_of(seed, "supernet"))]
+def _tau(rows: list[tuple[int, float, float, float]], column: int) -> float | None:
+    """Kendall's tau-b of a column of the supernet with the table's; None where nothing can be ranked."""
+    from scipy.stats import kendalltau
+
+    if len(rows) < 2:
+        return None
+    value = float(kendalltau([row[column] for row in rows], [row[3] for row in rows])[0])
+    return None if math.isnan(value) else round(value, 4)
+
+
+def _trained(
+    space: SupernetSpace, dataset: ImageDataset, scale: CorrelationScale, splits: int, seed: int
+) -> tuple[list[Supernet], list[Any]]:
+    """The trained leaves, and edges and groups of every split.
+
+    Nothing but the split tells the leaves from the whole: warm-up, epochs and learning rates are the same.
+    """
+    config = NetworkConfig(dataset.num_classes, dataset.image_shape, scale.channels, CELLS, searching=True)
+    leaves, divided = [Supernet(space, config, seed_of(seed, "supernet"))], []
+    _train(leaves[0], dataset, scale, range(scale.warmup_epochs), seed)
     if splits:
         schedule = SplitSchedule(
-            WARMUP_EPOCHS, splits, epochs_between=5, single_path=True, restart=False,
-            settings=GradientMatching(max_batches=30),
+            0, splits, epochs_between=scale.epochs_between, single_path=True, restart=False,
+            settings=GradientMatching(max_batches=scale.scoring_batches),
         )  # fmt: skip
-        splitting = split_cells(leaves[0], dataset, RECIPE, schedule, seed=seed)
+        splitting = split_cells(leaves[0], dataset, scale.recipe, schedule, seed=seed)
         for step in range(splitting.num_steps):
             splitting.run_step(step)
         leaves = splitting.leaves
+        divided = [[[*part.key, [*map(list, part.groups)]] for part in level] for level in splitting.partitions]
     for index, leaf in enumerate(leaves):
-        epochs = EPOCHS if not splits else EPOCHS - WARMUP_EPOCHS
-        training = SinglePathTraining(leaf, dataset, replace(RECIPE, epochs=epochs), seed=seed_of(seed, index))
-        for epoch in range(epochs):
-            training.run_step(epoch)
-    return leaves
+        _train(leaf, dataset, scale, range(scale.warmup_epochs, scale.recipe.epochs), seed_of(seed, index))
+    return leaves, divided
+
+
+def _train(part: Supernet, dataset: ImageDataset, scale: CorrelationScale, epochs: range, seed: int) -> None:
+    training = SinglePathTraining(part, dataset, scale.recipe, seed=seed)
+    for epoch in epochs:
+        training.run_step(epoch)
 
 
 def _holds(allowed: Selection, selection: Selection) -> bool:

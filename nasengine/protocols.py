@@ -62,6 +62,7 @@ class TrainingRecipe:
         compiled: compile networks with ``torch.compile`` first; not supernets, whose graphs change with every choice.
         optimizer: of networks; ``adamw`` has no use for momentum. Supernets are always trained by SGD.
         warmup_epochs: epochs in which the learning rate rises linearly, of networks.
+        half_size_epochs: first epochs of single-path training, on images of half the side; cheap progressive resizing.
     """
 
     epochs: int
@@ -79,6 +80,7 @@ class TrainingRecipe:
     compiled: bool = False
     optimizer: Literal["sgd", "adamw"] = "sgd"
     warmup_epochs: int = 0
+    half_size_epochs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,12 @@ class SearchScale:
         final: its training.
         selection_batch_size: images in a batch while candidates are compared; batch norms use its statistics.
         sampled_paths: architectures that are compared after single-path training, of a supernet or of all its leaves.
+        path_images: validation images on which each of them is measured; None takes all.
         splits: levels at which the supernet is split; 0 trains one supernet.
         warmup_epochs, epochs_between_splits, leaf_epochs: of the supernet and its parts, where it is split.
         scoring_batches, scoring_batch_size: training batches for the gradient matching score of an edge, at most, and
             images in each; as many as in training by default.
-        finalists_per_leaf: architectures that a leaf proposes after single-path training; otherwise it proposes one.
+        finalists_per_leaf: architectures that a supernet or leaf proposes after single-path training; otherwise one.
         halving_epochs: of each proposed architecture in the second round of their comparison; the first needs none.
         max_train_images: images kept of the train and validation halves together; None keeps all.
         max_test_images: images kept for the final test; None keeps all.
@@ -113,6 +116,7 @@ class SearchScale:
     final: TrainingRecipe
     selection_batch_size: int = 256
     sampled_paths: int = 100
+    path_images: int | None = None
     splits: int = 1
     warmup_epochs: int = 1
     epochs_between_splits: int = 1

@@ -1,19 +1,21 @@
 """Estimates an architecture with the weights of a supernet."""
 
+from dataclasses import replace
 from itertools import islice
 
+import torch
 from torch import nn
 
 from nasengine.architecture import Architecture
 from nasengine.data import ImageDataset, batches
-from nasengine.evaluation.accuracy import accuracy
+from nasengine.evaluation.accuracy import measure
 from nasengine.protocols import Evaluation
 from nasengine.randomness import seeded_generator
 from nasengine.supernet.training.batch_norm import recalibrate
 
 
 class SharedWeightsEvaluator:
-    """Validation accuracy of a path, after its batch-norm statistics were measured anew on training images.
+    """Validation accuracy and loss of a path, after its batch-norm statistics were measured anew on training images.
 
     Args:
         supernet: trained, and called with images and an architecture; its weights stay as they are, its statistics
@@ -21,14 +23,25 @@ class SharedWeightsEvaluator:
         dataset: statistics come from ``train``, accuracies from ``validation``.
         num_batches: batches of training images for the statistics.
         batch_size: images in each.
-        seed: of the run; all paths see the same batches.
+        seed: of the run; all paths see the same batches, and the same validation images.
+        max_images: validation images, drawn at random; None takes all.
     """
 
     def __init__(
-        self, supernet: nn.Module, dataset: ImageDataset, *, seed: int, num_batches: int = 8, batch_size: int = 128
+        self,
+        supernet: nn.Module,
+        dataset: ImageDataset,
+        *,
+        seed: int,
+        num_batches: int = 8,
+        batch_size: int = 128,
+        max_images: int | None = None,
     ) -> None:
         self.supernet, self.dataset = supernet, dataset
         self.num_batches, self.batch_size, self.seed = num_batches, batch_size, seed
+        if max_images is not None:
+            order = torch.randperm(len(dataset.validation), generator=seeded_generator(seed, "compared images"))
+            self.dataset = replace(dataset, validation=dataset.validation.take(order[:max_images]))
 
     def __call__(self, architecture: Architecture) -> Evaluation:
         """Measure a path."""
@@ -36,7 +49,7 @@ class SharedWeightsEvaluator:
         feed = batches(self.dataset.train, self.dataset, self.batch_size, generator)
         images = (batch for batch, _ in islice(feed, self.num_batches))
         recalibrate(self.supernet, lambda batch: self.supernet(batch, architecture), images)
-        value = accuracy(
+        found = measure(
             self.supernet, self.dataset.validation, self.dataset, lambda batch: self.supernet(batch, architecture)
         )
-        return Evaluation(architecture, {"accuracy": value})
+        return Evaluation(architecture, {"accuracy": found.accuracy, "loss": found.loss})

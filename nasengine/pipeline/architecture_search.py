@@ -183,10 +183,12 @@ class ArchitectureSearch:
         space = self.space.restrict(supernet.allowed)
         if settings.training == "single-path":
             training = SinglePathTraining(supernet, self.dataset, recipe, seed=seed)
-            evaluator = SharedWeightsEvaluator(supernet, self.dataset, seed=seed)
+            evaluator = SharedWeightsEvaluator(supernet, self.dataset, seed=seed, max_images=scale.path_images)
             num_paths = max(1, scale.sampled_paths // self._num_leaves)
             make = self._strategy_within(supernet)
-            return training, SampledPathSelection(space, evaluator, make, num_paths=num_paths, seed=seed)
+            return training, SampledPathSelection(
+                space, evaluator, make, num_paths=num_paths, seed=seed, criterion="loss"
+            )
         architecture = ARCHITECTURE_TRAININGS[settings.training]
         alphas = ArchitectureWeights(
             self.space.topology, seed_of(seed, "alphas"), supernet.allowed, architecture.relaxation
@@ -217,8 +219,8 @@ class ArchitectureSearch:
         return len(self._splitting.leaves) if self._splitting is not None else 1
 
     def _chosen(self, selection: Selector) -> list[Architecture]:
-        """What a leaf proposes: one architecture, or the best of its sampled paths."""
-        if isinstance(selection, SampledPathSelection) and self._splitting is not None:
+        """What a (sub-)supernet proposes: one architecture, or the best of its sampled paths."""
+        if isinstance(selection, SampledPathSelection):
             return selection.best(self.scale.finalists_per_leaf)
         return [selection.architecture()]
 

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 import cli
 from benchmarks.reference_supernet import reference_of
 from benchmarks.results import ResultsFile
-from benchmarks.search_quality import METHODS, OURS, run
+from benchmarks.search_quality import METHODS, OURS, REFERENCE, SCALES, run
 from benchmarks.tables import Table, read_table
+from nasengine import registry
 from nasengine.errors import ConfigError
 from nasengine.pipeline import SearchSettings
 from nasengine.protocols import NetworkConfig
@@ -78,6 +79,13 @@ def test_settings_of_all_methods_are_valid():
     for name, content in METHODS.items():
         read = SearchSettings.read({"space": "nasbench201", "data": "cifar10", **content}, name)
         assert content.items() <= read.model_dump().items()
+
+
+def test_spaces_with_sizes_of_their_own_are_spaces_and_their_reference_is_a_method():
+    for name, scale in SCALES.items():
+        space = registry.load("search space", name)
+        space.supergraph(NetworkConfig(10, (3, 32, 32), scale.supernet_channels, scale.supernet_cells, searching=True))
+        assert REFERENCE[name] in METHODS
 
 
 def test_tables_are_read(tmp_path):

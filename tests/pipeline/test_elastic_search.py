@@ -219,8 +219,8 @@ def test_limits_beyond_the_space_are_refused_with_both_ends(metric, option, limi
 def test_what_is_for_other_supernets_is_refused():
     with pytest.raises(ConfigError, match="--training fixed: expected sandwich or shrinking for space mobilenet"):
         make(training="fixed", selection="perturbation")
-    with pytest.raises(ConfigError, match="--predictor: expected none for space mobilenet, .* got gennape"):
-        make(predictor="gennape")
+    with pytest.raises(ConfigError, match="--sizes: expected none for space mobilenet, .* got .'small',.; leave it"):
+        make(sizes=("small",))
     with pytest.raises(ConfigError, match="--training sandwich with --selection perturbation: expected sampled-paths"):
         make(selection="perturbation")
     short = replace(SCALE, supernet=replace(SCALE.supernet, epochs=4))

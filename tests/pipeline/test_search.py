@@ -119,6 +119,16 @@ def test_every_way_of_searching(tmp_path, training, selection, splits):
     NASBENCH201.parse(summary["winner"]["genotype"])
 
 
+def test_a_whole_supernet_proposes_several_paths_by_loss(tmp_path):
+    summary, store, _ = run(tmp_path / "run", training="single-path", selection="sampled-paths", splits=0)
+    steps = [event["metrics"] for event in store.find("step", task="selection")]
+    assert len(steps) == 10
+    best = sorted({step["genotype"]: step["loss"] for step in steps}.items(), key=lambda entry: entry[1])[:2]
+    (halving,) = store.find("step", task="halving")
+    assert set(halving["metrics"]["validation_accuracy"]) == {"0", "1"}
+    assert summary["winner"]["genotype"] in [genotype for genotype, _ in best]
+
+
 def test_a_search_with_split_supernets(tmp_path):
     summary, store, progress = run(tmp_path / "run", splits=1, training="fixed")
     (split,) = summary["splits"]

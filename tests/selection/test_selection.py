@@ -217,6 +217,27 @@ def test_sampled_paths_keep_the_best_and_resume(strategy):
     assert rest == found[7:]
 
 
+def test_paths_are_compared_by_loss_and_each_is_measured_once():
+    """Losses say the opposite of accuracies here; evolution in this small space proposes paths more than once."""
+    from nasengine.protocols import Evaluation
+
+    measured = []
+
+    def evaluate(architecture):
+        measured.append(NASBENCH201.format(architecture))
+        share = measured[-1].count("nor_conv_3x3") / 6
+        return Evaluation(architecture, {"accuracy": share, "loss": share})
+
+    def strategy(space, rng):
+        return RegularizedEvolution(space, rng, population_size=5, sample_size=5)
+
+    selection = SampledPathSelection(NASBENCH201, evaluate, strategy, num_paths=80, seed=1, criterion="loss")
+    found = [selection.run_step(step) for step in range(80)]
+    assert NASBENCH201.format(selection.architecture()) == min(found, key=lambda entry: entry["loss"])["genotype"]
+    assert {entry["genotype"] for entry in found} == set(measured)
+    assert len(measured) == len(set(measured)) < 80
+
+
 def test_evolution_improves_on_random_search():
     from nasengine.protocols import Evaluation
 
