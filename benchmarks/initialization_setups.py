@@ -95,10 +95,10 @@ def setups(names: Sequence[str], digits: ImageDataset, cifar: ImageDataset | Non
     sgd = TrainingRecipe(epochs=20, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True)
     cell = Setup("nasbench201-digits", "nasbench201", NASBENCH201_CELL, 8, tuple(range(1, 11)), 10, 1, sgd, digits)
     adamw = TrainingRecipe(
-        epochs=60, batch_size=64, learning_rate=1e-3, weight_decay=0.05, optimizer="adamw", warmup_epochs=5
+        epochs=40, batch_size=64, learning_rate=1e-3, weight_decay=0.05, optimizer="adamw", warmup_epochs=3
     )
     transformer = Setup(
-        "transformer-digits", "vision_transformer", "depth=12,width=64,heads=4,ratio=2,patch=2", 1,
+        "transformer-digits", "vision_transformer", "depth=12,width=32,heads=2,ratio=2,patch=2", 1,
         tuple(range(6, 16)), 16, (3, 3, 4, 3, 3), adamw, digits, teacher=cell, distillation_weight=1.0,
         temperature=1.0, tuning_rate=0.2,
     )  # fmt: skip
