@@ -158,7 +158,7 @@ def _is_convolutional(setup: Setup) -> bool:
 
 def longer_epochs(setup: Setup) -> int:
     """As many as one network may be trained for, where a family without tuning takes 6.6 times fewer than scratch."""
-    return int(setup.recipe.epochs * len(setup.depths) / TIMES_FEWER)
+    return max(1, int(setup.recipe.epochs * len(setup.depths) / TIMES_FEWER))
 
 
 def _deepest(setup: Setup) -> int:

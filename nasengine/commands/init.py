@@ -48,6 +48,12 @@ def init(
     learngene: Annotated[
         Path | None, typer.Option(help="Begin with this one, made from the same genotype.", show_default="a new one")
     ] = None,
+    teacher_depth: Annotated[
+        int | None, typer.Option(help="First train a network of this depth to learn from.", show_default="the winner")
+    ] = None,
+    teacher_width: Annotated[
+        int | None, typer.Option(help="Or of this width, or of both.", show_default="the winner")
+    ] = None,
     compare: Annotated[bool, typer.Option(help="Train each size from scratch for as many epochs, too.")] = True,
     workers: WorkersOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder; goes on there.", show_default="RUN/family")] = None,
@@ -68,7 +74,8 @@ def init(
         options = {
             "epochs": epochs, "tuning_epochs": tuning_epochs, "distillation_weight": distillation_weight,
             "temperature": temperature, "elastic": elastic, "stages": _stages(stages), "rescale": rescale,
-            "depth_rule": depth_rule, "tuning_rate": tuning_rate,
+            "depth_rule": depth_rule, "tuning_rate": tuning_rate, "teacher_depth": teacher_depth,
+            "teacher_width": teacher_width,
             "compare": compare, "learngene": None if learngene is None else str(learngene.resolve()),
         }  # fmt: skip
         parent = RunStore.open(run)
@@ -103,7 +110,7 @@ def make_family(
     """
     from nasengine import registry
     from nasengine.pipeline.exporting import file_hash
-    from nasengine.pipeline.family import Family
+    from nasengine.pipeline.family import AUXILIARY, TEACHER, Family
     from nasengine.pipeline.family_settings import FamilySettings, chosen_sizes
     from nasengine.pipeline.workers import Work
     from nasengine.report.family_picture import draw_family
@@ -123,7 +130,7 @@ def make_family(
     store = _opened(folder, settings)
     dumped = {"settings": search.settings.model_dump(mode="json"), "family": settings.model_dump(mode="json")}
     try:
-        summary = family.run(store, Work((), **dumped, store=store, needed_tasks=("auxiliary",), parent=parent))
+        summary = family.run(store, Work((), **dumped, store=store, needed_tasks=(TEACHER, AUXILIARY), parent=parent))
         picture = store.folder / "family.png"
         draw_family(summary, picture)
         return summary | {"picture": str(picture)}
@@ -149,8 +156,11 @@ def _opened(folder: Path, settings: "FamilySettings") -> "RunStore":
 
 
 def _compared(settings: dict[str, Any]) -> dict[str, Any]:
-    """What makes a family the same: contents count, not the places where they lie."""
-    return {name: value for name, value in settings.items() if name not in ("run", "learngene")}
+    """What makes a family the same: contents count, not the places where they lie.
+
+    Settings that are not given may be newer than the family.
+    """
+    return {name: value for name, value in settings.items() if name not in ("run", "learngene") and value is not None}
 
 
 def numbers(text: str, option: str) -> tuple[int, ...]:
