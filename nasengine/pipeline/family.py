@@ -17,7 +17,7 @@ from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import ComputationGraph, cost
 from nasengine.initialization.auxiliary_network import AuxiliaryNetwork
 from nasengine.initialization.learngene import Learngene, num_stored
-from nasengine.initialization.sizes import resized, sizes_of
+from nasengine.initialization.sizes import check_distinct, resized, sizes_of
 from nasengine.initialization.width import check_width, with_width
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.exporting import export_checked, file_hash
@@ -112,6 +112,8 @@ class Family:
         self.width = own_width if own_width in settings.widths else max(settings.widths)
         self._given = None if settings.learngene is None else self._read(Path(settings.learngene))
         self._graphs = {member: self.graph_of(member) for member in self.members}
+        own = Member(*ancestor.own_sizes)
+        check_distinct({(size.depth, size.width): self.graph_of(size) for size in dict.fromkeys((own, *self.members))})
         for member, graph in self._graphs.items():
             check_width(self.graph_of(replace(member, width=self.width)), graph)
         self._auxiliary_graphs = [self.graph_of(Member(depth, self.width)) for depth in self._auxiliary_depths()]
