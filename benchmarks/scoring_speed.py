@@ -32,25 +32,9 @@ NUM_TRAIN_IMAGES, PAPER_BATCHES, TIMED_BATCHES, PAPER_IMAGES = 2_000, 100, 1, 25
 def run(space: SupernetSpace, dataset: ImageDataset, *, seed: int) -> Row:
     """One row: seconds of both, their outcomes, and the share of the training that splits of the paper's run serve."""
     reduced = dataset.reduced(NUM_TRAIN_IMAGES, 1000, IMAGE_SIZE, seed)
-    config = NetworkConfig(reduced.num_classes, reduced.image_shape, CHANNELS, CELLS, searching=True)
-    supernet = Supernet(space, config, seed_of(seed, "supernet"))
-    recipe = TrainingRecipe(epochs=EPOCHS, batch_size=BATCH_SIZE)
-    training = DifferentiableTraining(
-        supernet, ArchitectureWeights(space.topology), reduced, recipe, architecture=ArchitectureTraining(), seed=seed
-    )
-    begin = time.perf_counter()
-    for epoch in range(EPOCHS):
-        training.run_step(epoch)
-    seconds_per_image = (time.perf_counter() - begin) / EPOCHS / len(reduced.train)
-
-    topology, kind = space.topology, space.topology.kinds[0]
-    edges = {
-        (kind, edge): tuple(
-            pick for pick, name in enumerate(topology.candidates[kind][edge]) if name not in topology.search_only
-        )
-        for edge in range(len(topology.edges))
-    }
-    mixture = ArchitectureWeights(topology).mixture(detach=True)
+    supernet, seconds_per_image = _trained(space, reduced, seed)
+    edges = _edges(space)
+    mixture = ArchitectureWeights(space.topology).mixture(detach=True)
     textbook = _paper_seconds(supernet, edges, mixture, _feed(reduced, seed)) * PAPER_BATCHES / TIMED_BATCHES
     settings = GradientMatching(max_batches=PAPER_BATCHES)
     begin = time.perf_counter()
@@ -61,22 +45,55 @@ def run(space: SupernetSpace, dataset: ImageDataset, *, seed: int) -> Row:
     scores = score_edges(supernet, edges, repeat(mixture), _feed(reduced, seed), settings=everything)
     all_seconds = time.perf_counter() - begin
     paper = best_edge(scores)
-
-    schedule = PRESETS["darts"]
-    levels = range(schedule.num_splits)
-    epochs = schedule.warmup_epochs + sum(2**level * schedule.epochs_between for level in levels[1:])
-    epochs += 2**schedule.num_splits * schedule.leaf_epochs
-    served = epochs * PAPER_IMAGES * seconds_per_image
-    events = sum(2**level for level in levels)
     return {
         "benchmark": "splitting", "method": "gradient matching", "space": space.name, "data": data_name(dataset),
         "seed": seed, "channels": CHANNELS, "cells": CELLS, "batch_size": BATCH_SIZE, "machine": machine(),
         "seconds": round(seconds, 1), "paper_seconds": round(textbook, 1), "share": round(seconds / textbook, 4),
         "seconds_of_all_batches": round(all_seconds, 1), "num_batches": ours.num_batches,
-        "share_of_training": round(events * seconds / served, 4), **_outcome("", ours), **_outcome("paper_", paper),
+        "share_of_training": round(_share_of_training(seconds, seconds_per_image), 4),
+        **_outcome("", ours), **_outcome("paper_", paper),
         "same": (ours.key, ours.picks()) == (paper.key, paper.picks()),
         "gap": round(_gap(scores, ours), 5),
     }  # fmt: skip
+
+
+def _trained(space: SupernetSpace, dataset: ImageDataset, seed: int) -> tuple[Supernet, float]:
+    """A supernet after a few epochs, and the seconds that each image of an epoch took."""
+    config = NetworkConfig(dataset.num_classes, dataset.image_shape, CHANNELS, CELLS, searching=True)
+    supernet = Supernet(space, config, seed_of(seed, "supernet"))
+    recipe = TrainingRecipe(epochs=EPOCHS, batch_size=BATCH_SIZE)
+    training = DifferentiableTraining(
+        supernet, ArchitectureWeights(space.topology), dataset, recipe, architecture=ArchitectureTraining(), seed=seed
+    )
+    begin = time.perf_counter()
+    for epoch in range(EPOCHS):
+        training.run_step(epoch)
+    return supernet, (time.perf_counter() - begin) / EPOCHS / len(dataset.train)
+
+
+def _edges(space: SupernetSpace) -> dict[ChoiceKey, tuple[int, ...]]:
+    """All edges of the first kind of cell, with the candidates that an architecture may have."""
+    topology, kind = space.topology, space.topology.kinds[0]
+    return {
+        (kind, edge): tuple(
+            pick for pick, name in enumerate(topology.candidates[kind][edge]) if name not in topology.search_only
+        )
+        for edge in range(len(topology.edges))
+    }
+
+
+def _share_of_training(seconds: float, seconds_per_image: float) -> float:
+    """Of all splits of the paper's run, in the training that they serve.
+
+    Args:
+        seconds: of one split.
+        seconds_per_image: of the training.
+    """
+    schedule = PRESETS["darts"]
+    levels = range(schedule.num_splits)
+    epochs = schedule.warmup_epochs + sum(2**level * schedule.epochs_between for level in levels[1:])
+    epochs += 2**schedule.num_splits * schedule.leaf_epochs
+    return sum(2**level for level in levels) * seconds / (epochs * PAPER_IMAGES * seconds_per_image)
 
 
 def _outcome(prefix: str, score: EdgeScore) -> dict[str, Any]:

@@ -8,15 +8,17 @@ import typer
 from benchmarks.options import Json, Out, Seeds, Threads, finish, names, numbers, one_of
 from nasengine.errors import ConfigError
 
+TableDir = Annotated[Path, typer.Option(help="Folder with the tables of NAS-Bench-201, 101 and Macro.")]
+WorkDir = Annotated[Path, typer.Option(help="Pretrained predictors are kept here.")]
+Only = Annotated[str, typer.Option(help="Settings to run: their places in the list, with commas; all by default.")]
+
 
 def predictor(
-    table_dir: Annotated[Path, typer.Option(help="Folder with the tables of NAS-Bench-201, 101 and Macro.")],
+    table_dir: TableDir,
     seeds: Seeds = "0,1,2,3,4",
-    only: Annotated[
-        str, typer.Option(help="Settings to run: their places in the list, with commas; all by default.")
-    ] = "",
+    only: Only = "",
     methods: Annotated[str, typer.Option(help="Names of methods, with semicolons; all by default.")] = "",
-    work_dir: Annotated[Path, typer.Option(help="Pretrained predictors are kept here.")] = Path("runs/bench-predictor"),
+    work_dir: WorkDir = Path("runs/bench-predictor"),
     threads: Threads = 2,
     out: Out = Path("runs/bench-predictor.jsonl"),
     as_json: Json = False,
@@ -54,9 +56,9 @@ def predictor(
 
 
 def ablation(
-    table_dir: Annotated[Path, typer.Option(help="Folder with the tables of NAS-Bench-201, 101 and Macro.")],
+    table_dir: TableDir,
     seeds: Seeds = "0,1,2,3,4",
-    work_dir: Annotated[Path, typer.Option(help="Pretrained predictors are kept here.")] = Path("runs/bench-predictor"),
+    work_dir: WorkDir = Path("runs/bench-predictor"),
     threads: Threads = 2,
     out: Out = Path("runs/bench-ablation.jsonl"),
     as_json: Json = False,

@@ -74,26 +74,32 @@ def make_card(
     """
     found = cost(winner.network.graph)
     dataset = winner.dataset
-    counts = {"num_train": len(dataset.all_training), "num_test": len(dataset.test)}
-    versions = {"nasengine": __version__, "Python": platform.python_version()} | {
-        name: version(name) for name in PACKAGES
-    }
     return ModelCard(
         space=winner.space,
         genotype=winner.genotype,
         num_parameters=found.num_parameters,
         macs=found.macs,
         peak_bytes={file.data_type: peak_bytes(made[0].path, file.data_type) for file in made},
-        data=DataCard(name=Path(dataset.name).name, image_shape=dataset.image_shape, **counts),
+        data=_data(dataset),
         classes=dataset.class_names,
         preprocessing=preprocessing(dataset),
         licence=licence,
         files=_files(made, dataset, threads_of(target), runs),
         target=None if target is None else _target(target, values, predicted),
-        made=OriginCard(
-            run=winner.run, seed=winner.seed, budget=winner.budget, weights_sha256=winner.weights_sha256,
-            versions=versions,
-        ),
+        made=_origin(winner),
+    )
+
+
+def _data(dataset: ImageDataset) -> DataCard:
+    counts = {"num_train": len(dataset.all_training), "num_test": len(dataset.test)}
+    return DataCard(name=Path(dataset.name).name, image_shape=dataset.image_shape, **counts)
+
+
+def _origin(winner: Winner) -> OriginCard:
+    versions = {"nasengine": __version__, "Python": platform.python_version()}
+    return OriginCard(
+        run=winner.run, seed=winner.seed, budget=winner.budget, weights_sha256=winner.weights_sha256,
+        versions=versions | {name: version(name) for name in PACKAGES},
     )  # fmt: skip
 
 

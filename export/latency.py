@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy
 import onnxruntime
@@ -75,15 +76,13 @@ def measure(
 ) -> list[LatencyReport]:
     """Latency of files in onnxruntime on this machine, one image at a time.
 
-    Threads do not wait busily ("spin") for the next run, as onnxruntime's do by default where there are several: those
-    of one file would take the cores from all others.
+    Threads do not wait busily ("spin"), as onnxruntime's do by default: those of one file would take all cores.
 
     Args:
         paths: ONNX files with one input.
         shape: (channels, height, width) of an image.
         threads: within operators.
-        runs: of each file that count.
-        warm_up: of each file before.
+        runs, warm_up: of each file: those that count, and those before.
         seed: of the order and of the image.
         with_memory: also start a process for each file, for its peak memory.
 
@@ -91,29 +90,25 @@ def measure(
         ConfigError: no run or thread was asked for.
         ExportError: a file cannot be loaded, or takes something else than such images.
     """
-    if min(runs, threads) < 1 or warm_up < 0:
-        raise ConfigError(f"latency: expected at least 1 run and 1 thread, got {runs}, {threads} and warm-up {warm_up}")
-    load = load_average()
+    _check(runs, warm_up, threads)
+    timing: dict[str, Any] = {"runs": runs, "warm_up": warm_up, "threads": threads, "load_average": load_average()}
     sessions = [open_session(path, threads=threads, may_spin=False) for path in paths]
-    jobs = [
-        job_of(session, [_image_shape(path, session, shape)], seed)
-        for path, session in zip(paths, sessions, strict=True)
-    ]
+    shapes = [_image_shape(path, session, shape) for path, session in zip(paths, sessions, strict=True)]
+    jobs = [job_of(session, [given], seed) for session, given in zip(sessions, shapes, strict=True)]
     times = interleaved(jobs, runs=runs, warm_up=warm_up, seed=seed)
     empty = empty_process_bytes() if with_memory and paths else 0
-    reports = []
-    for path, row, processor in zip(paths, times.wall_ms, times.processor_ms, strict=True):
-        p50, p90, p95 = (float(numpy.percentile(row, share)) for share in (50, 90, 95))
-        p50_processor = float(numpy.median(processor)) if has_processor_time(threads) else None
-        memory = peak_memory_bytes(path, shape, threads, empty) if with_memory else None
-        reports.append(
-            LatencyReport(
-                path=path, p50_ms=p50, p90_ms=p90, p95_ms=p95, smallest_ms=float(row.min()),
-                p50_processor_ms=p50_processor, runs=runs, warm_up=warm_up, threads=threads, load_average=load,
-                machine=this_machine(), peak_memory_bytes=memory,
-            )
-        )  # fmt: skip
-    return reports
+    return [
+        LatencyReport(
+            path=path, **timing, machine=this_machine(), **times.summary(place, threads),
+            peak_memory_bytes=peak_memory_bytes(path, shape, threads, empty) if with_memory else None,
+        )
+        for place, path in enumerate(paths)
+    ]  # fmt: skip
+
+
+def _check(runs: int, warm_up: int, threads: int) -> None:
+    if min(runs, threads) < 1 or warm_up < 0:
+        raise ConfigError(f"latency: expected at least 1 run and 1 thread, got {runs}, {threads} and warm-up {warm_up}")
 
 
 def has_processor_time(threads: int) -> bool:
@@ -132,6 +127,19 @@ class Times:
 
     wall_ms: numpy.ndarray
     processor_ms: numpy.ndarray
+
+    def summary(self, job: int, threads: int) -> dict[str, Any]:
+        """Percentiles of a job, as a ``LatencyReport`` has them.
+
+        Args:
+            job: its place.
+            threads: that did the work of one run.
+        """
+        p50, p90, p95 = (float(numpy.percentile(self.wall_ms[job], share)) for share in (50, 90, 95))
+        return {
+            "p50_ms": p50, "p90_ms": p90, "p95_ms": p95, "smallest_ms": float(self.wall_ms[job].min()),
+            "p50_processor_ms": float(numpy.median(self.processor_ms[job])) if has_processor_time(threads) else None,
+        }  # fmt: skip
 
 
 def interleaved(jobs: Sequence[Callable[[], object]], *, runs: int, warm_up: int, seed: int, untimed: int = 0) -> Times:

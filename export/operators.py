@@ -8,6 +8,7 @@ import onnx
 from nasengine.errors import ExportError, TracingError
 from nasengine.graph import ComputationGraph
 from nasengine.graph.computation_graph import Operation
+from nasengine.graph.passes import num_uses
 from nasengine.targets import Target
 from nasengine.tracing.onnx_file import load_onnx, one_sentence
 
@@ -104,11 +105,7 @@ def _nodes(graph: onnx.GraphProto, depth: int = 0) -> Iterator[onnx.NodeProto]:
 
 def _folded_norms(graph: ComputationGraph) -> set[int]:
     """Batch norms that alone use the value of a convolution, or of convolutions that are only concatenated."""
-    uses = [0] * len(graph)
-    for source, _, _ in graph.edges:
-        uses[source] += 1
-    for output in graph.outputs:
-        uses[output] += 1
+    uses = num_uses(graph)
 
     def is_folded_into(node: int) -> bool:
         kind = graph.operations[node].kind

@@ -1,13 +1,16 @@
 """``nasengine target profile``: measures this machine."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasengine.report.console import Json, finish, print_table
+from nasengine.report.console import Json, finish, print_table, shown
+
+if TYPE_CHECKING:
+    from export.operator_profile import ProfileSettings
+    from nasengine.protocols import NetworkConfig, SearchSpace
 
 
 def profile(
@@ -31,28 +34,31 @@ def profile(
 
     def work() -> dict[str, Any]:
         from export.operator_profile import ProfileSettings
-        from export.operator_profile import profile as measure_profile
-        from nasengine import registry
-        from nasengine.report.progress import make_progress
 
-        spaces = []
-        for name in space:
-            found = registry.load("search space", name)
-            sizes = {"channels": channels or found.defaults.channels, "cells": cells or found.defaults.cells}
-            spaces.append((found, replace(found.defaults, **sizes)))
         settings = ProfileSettings(threads, architectures, runs, networks, seed)
-        progress = make_progress()
-        try:
-            progress.start()
-            return measure_profile(spaces, out, settings, progress)[1]
-        except KeyboardInterrupt:
-            progress.stop()
-            sys.stderr.write("interrupted; the same command goes on\n")
-            raise
-        finally:
-            progress.stop()
+        return _profile([_sized(name, channels, cells) for name in space], out, settings)
 
     finish(work, show_profile, as_json)
+
+
+def _sized(name: str, channels: int | None, cells: int | None) -> tuple["SearchSpace", "NetworkConfig"]:
+    """A space, with networks of a size; where none is given, of its own."""
+    from nasengine import registry
+
+    space = registry.load("search space", name)
+    usual = space.defaults
+    return space, replace(usual, channels=channels or usual.channels, cells=cells or usual.cells)
+
+
+def _profile(
+    spaces: list[tuple["SearchSpace", "NetworkConfig"]], out: Path, settings: "ProfileSettings"
+) -> dict[str, Any]:
+    from export.operator_profile import profile as measure_profile
+    from nasengine.report.progress import make_progress
+
+    progress = make_progress()
+    with shown(progress, "the same command goes on"):
+        return measure_profile(spaces, out, settings, progress)[1]
 
 
 def show_profile(content: dict[str, Any]) -> None:

@@ -199,6 +199,16 @@ class SupernetSpace(SearchSpace, SupportsSupernet, Protocol):
 
 
 @runtime_checkable
+class SupportsNamedGenes(Protocol):
+    """A space that names its genes for people; any choices together make an architecture (``from_named_genes``)."""
+
+    @property
+    def gene_choices(self) -> Mapping[str, Sequence[str | int]]: ...
+    def named_genes(self, architecture: Architecture) -> dict[str, str | int]: ...
+    def from_named_genes(self, genes: Mapping[str, object]) -> Architecture: ...
+
+
+@runtime_checkable
 class SubnetCost(Protocol):
     """What a network costs: multiply-accumulates of one image, and learned values."""
 

@@ -70,15 +70,19 @@ def fit_predictor(
         known.graphs, known.labels.tolist(), known.proxies or None, pool=pool, config=config, seed=seed,
         report=lambda: progress.advance(TASK, next(done), {}),
     )  # fmt: skip
+    predictor.save(out)
+    card = _card(predictor, known, out, source=source, seed=seed)
+    write_file(card_path(out), (json.dumps(card, indent=2) + "\n").encode())
+    return card
+
+
+def _card(predictor: Gennape, known: ResultsTable, out: Path, *, source: dict[str, Any], seed: int) -> dict[str, Any]:
     assert predictor.few_shot is not None
     stack = predictor.few_shot.stack
-    predictor.save(out)
-    card = {
+    return {
         "name": "GENNAPE, fitted", "nasengine": version("nasengine"), "torch": torch.__version__,
         "licence": "Apache-2.0, and that of the labels", "paper": "arXiv 2211.17226", "seed": seed,
         "predictor": str(out), "labels": len(known.labels), "source": source, "proxies": list(known.proxies),
         "weights": dict(zip(stack.members, stack.weights.round(3).tolist(), strict=True)),
         "out_of_fold_kendall_tau": stack.out_of_fold_tau, "bytes": out.stat().st_size,
     }  # fmt: skip
-    write_file(card_path(out), (json.dumps(card, indent=2) + "\n").encode())
-    return card

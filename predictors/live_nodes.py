@@ -12,8 +12,20 @@ def live_part(batch: GraphBatch) -> GraphBatch:
 
     A graph whose output sees nothing keeps its output alone.
     """
-    zero = numpy.array([found.kind == "zero" for found in batch.operations])[batch.operation_index]
-    seeing = numpy.array([found.kind == "input" for found in batch.operations])[batch.operation_index]
+    _, seeing, seen = reach(batch)
+    kept = seeing & seen
+    kept[batch.outputs] = True
+    return _restricted(batch, kept)
+
+
+def kind_mask(batch: GraphBatch, kinds: frozenset[str]) -> numpy.ndarray:
+    """Which nodes are of some kinds, (num_nodes,)."""
+    return numpy.array([found.kind in kinds for found in batch.operations])[batch.operation_index]
+
+
+def reach(batch: GraphBatch) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+    """Nodes that are ``zero``, those that see the input, and those that the output sees."""
+    zero, seeing = kind_mask(batch, frozenset(("zero",))), kind_mask(batch, frozenset(("input",)))
     seen = numpy.zeros(batch.num_nodes, bool)
     seen[batch.outputs] = True
     order = steps(batch)
@@ -22,9 +34,7 @@ def live_part(batch: GraphBatch) -> GraphBatch:
         seeing[zero] = False
     for edges in reversed(order):
         seen[batch.sources[edges[(seen & ~zero)[batch.targets[edges]]]]] = True
-    kept = seeing & seen
-    kept[batch.outputs] = True
-    return _restricted(batch, kept)
+    return zero, seeing, seen
 
 
 def steps(batch: GraphBatch) -> list[numpy.ndarray]:

@@ -15,6 +15,7 @@ from nasengine.graph.supergraph import SuperGraph, SuperGraphBuilder
 from nasengine.operations.candidates import Placement, body_of, candidate_body, factorized_reduce, relu_conv_norm
 from nasengine.protocols import NetworkConfig, SearchScale, TrainingRecipe
 from search_spaces.darts_reduced import S1_NORMAL, S1_REDUCE
+from search_spaces.scales import SUPERNET
 
 NUM_INPUTS, NUM_NODES, NUM_EDGES = 2, 4, 14
 STEM_MULTIPLIER = 3
@@ -177,25 +178,24 @@ _DEFAULTS = NetworkConfig(channels=36, cells=20)
 _REDUCED_PAPER = "Zela et al., 2020, arXiv 1909.09656"
 
 
-_SUPERNET = TrainingRecipe(epochs=50, batch_size=64, learning_rate=0.025, final_learning_rate=0.001)
 _SCALES = {
     "quick": SearchScale(
         supernet_channels=4, supernet_cells=3,
-        supernet=replace(_SUPERNET, epochs=1), tuning_epochs=0,
+        supernet=replace(SUPERNET, epochs=1), tuning_epochs=0,
         final_channels=8, final_cells=3, final=TrainingRecipe(epochs=12, learning_rate=0.05),
         max_train_images=256, max_test_images=512, max_image_size=16, sampled_paths=6,
         scoring_batches=1, scoring_batch_size=16, halving_epochs=1,
     ),
     "standard": SearchScale(
         supernet_channels=8, supernet_cells=4,
-        supernet=replace(_SUPERNET, epochs=10), tuning_epochs=1,
+        supernet=replace(SUPERNET, epochs=10), tuning_epochs=1,
         warmup_epochs=3, leaf_epochs=6, halving_epochs=10, scoring_batches=12, scoring_batch_size=16,
         final_channels=16, final_cells=4, final=TrainingRecipe(epochs=25, learning_rate=0.05, batch_size=64),
     ),
     # The papers' setting: DARTS, section 3.1, with the tuning of perturbation-based selection (Wang et al., 2021).
     "full": SearchScale(
         supernet_channels=16, supernet_cells=8,
-        supernet=replace(_SUPERNET, epochs=50), tuning_epochs=5,
+        supernet=replace(SUPERNET, epochs=50), tuning_epochs=5,
         splits=3, warmup_epochs=2, epochs_between_splits=2, leaf_epochs=15, halving_epochs=30, scoring_batches=100,
         selection_batch_size=64, sampled_paths=1000,
         final_channels=36, final_cells=20,

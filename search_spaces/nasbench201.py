@@ -11,7 +11,8 @@ from nasengine.cells import CellSpace, CellTopology, Notation
 from nasengine.errors import GenotypeError
 from nasengine.graph.supergraph import SuperGraph, SuperGraphBuilder
 from nasengine.operations.candidates import Placement, body_of, candidate_body, relu_conv_norm
-from nasengine.protocols import NetworkConfig, SearchScale, TrainingRecipe
+from nasengine.protocols import NetworkConfig
+from search_spaces.scales import FULL, QUICK, STANDARD
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NUM_NODES, NUM_STAGES = 3, 3
@@ -102,34 +103,7 @@ def _cell(builder: SuperGraphBuilder, topology: CellTopology, source: int, confi
     return nodes[-1]
 
 
-_SUPERNET = TrainingRecipe(epochs=50, batch_size=64, learning_rate=0.025, final_learning_rate=0.001)
-_SCALES = {
-    "quick": SearchScale(
-        supernet_channels=4, supernet_cells=1,
-        supernet=replace(_SUPERNET, epochs=2), tuning_epochs=0,
-        final_channels=8, final_cells=1, final=TrainingRecipe(epochs=10, learning_rate=0.1, nesterov=True),
-        max_train_images=1024, max_test_images=1000, max_image_size=16, sampled_paths=10,
-        scoring_batches=3, halving_epochs=1,
-    ),
-    "standard": SearchScale(
-        supernet_channels=8, supernet_cells=1,
-        supernet=replace(_SUPERNET, epochs=20), tuning_epochs=2,
-        warmup_epochs=5, leaf_epochs=12, halving_epochs=20, scoring_batches=20,
-        final_channels=16, final_cells=2,
-        final=TrainingRecipe(epochs=40, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True),
-    ),
-    # Search as in Wang et al., 2021; training as in the benchmark (Dong and Yang, 2020, table 1).
-    "full": SearchScale(
-        supernet_channels=16, supernet_cells=5,
-        supernet=replace(_SUPERNET, epochs=100), tuning_epochs=5,
-        splits=2, warmup_epochs=15, epochs_between_splits=15, leaf_epochs=30, halving_epochs=12, scoring_batches=100,
-        selection_batch_size=64, sampled_paths=200,
-        final_channels=16, final_cells=5,
-        final=TrainingRecipe(
-            epochs=200, batch_size=256, learning_rate=0.1, weight_decay=5e-4, nesterov=True, gradient_clip=None
-        ),
-    ),
-}  # fmt: skip
+_SCALES = {"quick": QUICK, "standard": replace(STANDARD, final_cells=2), "full": FULL}
 
 NASBENCH201 = CellSpace(
     name="nasbench201",

@@ -12,8 +12,9 @@ from nasengine.chain_space import LAYER, ChainSpace
 from nasengine.graph.builder import GraphBuilder
 from nasengine.graph.computation_graph import ComputationGraph, Shape
 from nasengine.graph.supergraph import SuperGraph, SuperGraphBuilder
-from nasengine.protocols import NetworkConfig, SearchScale, TrainingRecipe
+from nasengine.protocols import NetworkConfig
 from search_spaces.pieces import classifier, conv_norm
+from search_spaces.scales import FULL, QUICK, STANDARD
 
 STAGES = ((2, 2), (3, 4), (3, 8))
 """Layers, and channels as a multiple of the stem's; the first layer of each stage has stride 2."""
@@ -61,32 +62,13 @@ def _candidate(gene: str, shape: Shape, channels: int, stride: int) -> Computati
     return builder.build(builder.add("add", narrow, source, name="sum") if keeps_shape else narrow)
 
 
-_SUPERNET = TrainingRecipe(epochs=50, batch_size=64, learning_rate=0.025, final_learning_rate=0.001)
 _SCALES = {
-    "quick": SearchScale(
-        supernet_channels=4, supernet_cells=1,
-        supernet=replace(_SUPERNET, epochs=2), tuning_epochs=0,
-        final_channels=8, final_cells=1, final=TrainingRecipe(epochs=10, learning_rate=0.1, nesterov=True),
-        max_train_images=1024, max_test_images=1000, max_image_size=16, sampled_paths=10,
-        scoring_batches=3, halving_epochs=1,
-    ),
-    "standard": SearchScale(
-        supernet_channels=8, supernet_cells=1,
-        supernet=replace(_SUPERNET, epochs=20), tuning_epochs=2,
-        warmup_epochs=5, leaf_epochs=12, halving_epochs=20, scoring_batches=20,
-        final_channels=16, final_cells=1,
-        final=TrainingRecipe(epochs=40, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True),
-    ),
+    "quick": QUICK,
+    "standard": STANDARD,
     # The benchmark's networks and training (Su et al., 2021, section 4), with the schedule of splits of NAS-Bench-201.
-    "full": SearchScale(
-        supernet_channels=32, supernet_cells=1,
-        supernet=replace(_SUPERNET, epochs=100), tuning_epochs=5,
-        splits=2, warmup_epochs=15, epochs_between_splits=15, leaf_epochs=30, halving_epochs=12, scoring_batches=100,
-        selection_batch_size=64, sampled_paths=200,
-        final_channels=32, final_cells=1,
-        final=TrainingRecipe(
-            epochs=50, batch_size=256, learning_rate=0.1, weight_decay=5e-4, nesterov=True, gradient_clip=None
-        ),
+    "full": replace(
+        FULL, supernet_channels=32, supernet_cells=1, final_channels=32, final_cells=1,
+        final=replace(FULL.final, epochs=50),
     ),
 }  # fmt: skip
 

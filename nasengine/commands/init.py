@@ -1,96 +1,55 @@
 """``nasengine init``: from the winner of a run to networks of other sizes."""
 
-import sys
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from nasengine.commands.workers import WorkersOption
+from nasengine.commands.init_options import InitOptions
+from nasengine.commands.options import Given, takes
 from nasengine.errors import ConfigError, StoreError
-from nasengine.report.console import Json, finish, print_table
+from nasengine.report.console import finish, print_table, shown
 from nasengine.report.tables import family_table
 
 if TYPE_CHECKING:
-    from nasengine.pipeline import Search
+    from nasengine.pipeline import Search, SearchSettings
+    from nasengine.pipeline.family import Ancestor
     from nasengine.pipeline.family_settings import FamilySettings
     from nasengine.store import RunStore
 
 FOLDER = "family"
+PASSED_ON = (
+    "epochs", "tuning_epochs", "distillation_weight", "temperature", "elastic", "rescale", "depth_rule", "tuning_rate",
+    "teacher_depth", "teacher_width", "compare",
+)  # fmt: skip
+"""Options that are settings of a family as they are."""
 
 
-def init(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    depths: Annotated[
-        str, typer.Option(help="Cells (in each stage, for nasbench201), with commas.", show_default="the winner's")
-    ] = "",
-    widths: Annotated[
-        str, typer.Option(help="Channels of the first cells, with commas.", show_default="the winner's")
-    ] = "",
-    sizes: Annotated[str, typer.Option(help="Or sizes: small, medium, large, with commas.")] = "",
-    epochs: Annotated[
-        int | None, typer.Option(help="Of the network whose stages share weights.", show_default="the run's")
-    ] = None,
-    tuning_epochs: Annotated[
-        int | None, typer.Option(help="Of each size.", show_default="a tenth of the run's")
-    ] = None,
-    distillation_weight: Annotated[float, typer.Option(help="Share of the winner's answers in the loss.")] = 0.9,
-    temperature: Annotated[float, typer.Option(help="Softens these answers.")] = 2.0,
-    elastic: Annotated[
-        bool, typer.Option("--elastic/--one-depth", help="Share weights over all depths, or at the largest alone.")
-    ] = True,
-    stages: Annotated[str, typer.Option(help="Stages of each run of equal cells, or all their sizes.")] = "1",
-    depth_rule: Annotated[
-        str, typer.Option(help="Cells of a size are dealt to stages: even, or in the ratios of the largest.")
-    ] = "even",
-    tuning_rate: Annotated[float, typer.Option(help="Learning rate of sizes, as a share of the run's.")] = 0.2,
-    rescale: Annotated[bool, typer.Option(help="Scale residual updates by the number of repeats.")] = False,
-    learngene: Annotated[
-        Path | None, typer.Option(help="Begin with this one, made from the same genotype.", show_default="a new one")
-    ] = None,
-    teacher_depth: Annotated[
-        int | None, typer.Option(help="First train a network of this depth to learn from.", show_default="the winner")
-    ] = None,
-    teacher_width: Annotated[
-        int | None, typer.Option(help="Or of this width, or of both.", show_default="the winner")
-    ] = None,
-    compare: Annotated[bool, typer.Option(help="Train each size from scratch for as many epochs, too.")] = True,
-    workers: WorkersOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; goes on there.", show_default="RUN/family")] = None,
-    as_json: Json = False,
-) -> None:
+@takes(InitOptions)
+def init(options: InitOptions, given: Given) -> None:
     """Make networks of other sizes that begin with what the winner knows, tune them briefly and export them."""
+    finish(lambda: _family(options), lambda content: print_table(*family_table(content)), options.as_json)
 
-    def work() -> dict[str, Any]:
-        from nasengine.assembly import assemble, settings_of
-        from nasengine.distribution import make_workers
-        from nasengine.report.progress import make_progress
-        from nasengine.store import RunStore
 
-        progress = make_progress()
-        settings = settings_of(run)
-        search = assemble(settings, progress, workers=make_workers(workers, settings, progress))
-        chosen = {"depths": numbers(depths, "--depths"), "widths": numbers(widths, "--widths"), "sizes": names(sizes)}
-        options = {
-            "epochs": epochs, "tuning_epochs": tuning_epochs, "distillation_weight": distillation_weight,
-            "temperature": temperature, "elastic": elastic, "stages": _stages(stages), "rescale": rescale,
-            "depth_rule": depth_rule, "tuning_rate": tuning_rate, "teacher_depth": teacher_depth,
-            "teacher_width": teacher_width,
-            "compare": compare, "learngene": None if learngene is None else str(learngene.resolve()),
-        }  # fmt: skip
-        parent = RunStore.open(run)
-        try:
-            progress.start()
-            return make_family(search, parent, out or run / FOLDER, chosen, options)
-        except KeyboardInterrupt:
-            progress.stop()
-            sys.stderr.write("interrupted; the same command goes on\n")
-            raise
-        finally:
-            progress.stop()
-            parent.close()
+def _family(options: InitOptions) -> dict[str, Any]:
+    """The family of the run that a user names."""
+    from nasengine.assembly import assemble, settings_of
+    from nasengine.distribution import make_workers
+    from nasengine.report.progress import make_progress
+    from nasengine.store import RunStore
 
-    finish(work, lambda content: print_table(*family_table(content)), as_json)
+    progress = make_progress()
+    settings = settings_of(options.run)
+    search = assemble(settings, progress, workers=make_workers(options.workers, settings, progress))
+    chosen = {
+        "depths": numbers(options.depths, "--depths"), "widths": numbers(options.widths, "--widths"),
+        "sizes": names(options.sizes),
+    }  # fmt: skip
+    others = {name: getattr(options, name) for name in PASSED_ON} | {
+        "stages": _stages(options.stages),
+        "learngene": None if options.learngene is None else str(options.learngene.resolve()),
+    }
+    with closing(RunStore.open(options.run)) as parent, shown(progress, "the same command goes on"):
+        return make_family(search, parent, options.out or options.run / FOLDER, chosen, others)
 
 
 def make_family(
@@ -109,23 +68,12 @@ def make_family(
         ConfigError: settings or sizes that cannot be, or a folder with another family.
     """
     from nasengine import registry
-    from nasengine.pipeline.exporting import file_hash
     from nasengine.pipeline.family import AUXILIARY, TEACHER, Family
-    from nasengine.pipeline.family_settings import FamilySettings, chosen_sizes
     from nasengine.pipeline.workers import Work
     from nasengine.report.family_picture import draw_family
 
     ancestor = search.ancestor(parent)
-    every = ancestor.recipe.epochs
-    usual = {"epochs": every, "tuning_epochs": max(1, every // 10)}
-    given = {name: usual.get(name) if value is None else value for name, value in options.items()}
-    learngene = options.get("learngene")
-    settings = FamilySettings.read({
-        "learngene_sha256": None if learngene is None else file_hash(Path(learngene)),
-        "run": str(parent.folder.resolve()), "weights_sha256": ancestor.lineage["weights_sha256"],
-        **chosen_sizes(*ancestor.own_sizes, **chosen), **given,
-        "seed": search.settings.seed, "threads": search.settings.threads, "device": search.settings.device,
-    }, "nasengine init")  # fmt: skip
+    settings = _settings(search.settings, ancestor, parent.folder, chosen, options)
     family = Family(settings, ancestor, registry.load("exporter", "onnx"), search.progress, search.workers)
     store = _opened(folder, settings)
     dumped = {"settings": search.settings.model_dump(mode="json"), "family": settings.model_dump(mode="json")}
@@ -136,6 +84,25 @@ def make_family(
         return summary | {"picture": str(picture)}
     finally:
         store.close()
+
+
+def _settings(
+    own: "SearchSettings", ancestor: "Ancestor", run: Path, chosen: dict[str, Any], options: dict[str, Any]
+) -> "FamilySettings":
+    """Settings of a family, checked; what is None is as the run suggests."""
+    from nasengine.pipeline.exporting import file_hash
+    from nasengine.pipeline.family_settings import FamilySettings, chosen_sizes
+
+    every = ancestor.recipe.epochs
+    usual = {"epochs": every, "tuning_epochs": max(1, every // 10)}
+    given = {name: usual.get(name) if value is None else value for name, value in options.items()}
+    learngene = options.get("learngene")
+    return FamilySettings.read({
+        "learngene_sha256": None if learngene is None else file_hash(Path(learngene)),
+        "run": str(run.resolve()), "weights_sha256": ancestor.lineage["weights_sha256"],
+        **chosen_sizes(*ancestor.own_sizes, **chosen), **given,
+        "seed": own.seed, "threads": own.threads, "device": own.device,
+    }, "nasengine init")  # fmt: skip
 
 
 def _opened(folder: Path, settings: "FamilySettings") -> "RunStore":

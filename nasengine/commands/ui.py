@@ -70,14 +70,14 @@ def _recorded(run: Path) -> "RecordedRun":
     from nasengine import registry
     from nasengine.assembly import settings_of
     from nasengine.integrations.nni import RecordedRun
-    from nasengine.protocols import SupernetSpace
+    from nasengine.protocols import ElasticSpace, SupernetSpace
 
     try:
         settings = settings_of(run)
     except ConfigError as fault:
         raise StoreError(f"run folder {run}: expected a run of 'nasengine search', got another: {fault}") from fault
     space = registry.load("search space", settings.space)
-    if not isinstance(space, SupernetSpace):
+    if not isinstance(space, SupernetSpace | ElasticSpace):
         raise ConfigError(f"run folder {run}: expected a search space that can be searched, got {settings.space!r}")
     return RecordedRun(run, space, settings)
 

@@ -2,7 +2,8 @@
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from nasengine.distribution.messages import BEGIN, DONE, EVENT, FAILED, Files, read_message, record_report, request
@@ -43,6 +44,8 @@ class Dispatcher:
 
     def __init__(self, start: Callable[[int], Worker], count: int, progress: Progress) -> None:
         self.start, self.count, self.progress = start, count, progress
+        self.workers: dict[int, Worker] = {}
+        self._depth = 0
 
     def do(self, work: Work) -> None:
         """Do all parts that are not done yet.
@@ -53,7 +56,25 @@ class Dispatcher:
         known = {(event["kind"], event["name"]) for event in work.store.find(PART)}
         parts = [part for part in work.parts if (part.kind, part.name) not in known]
         if parts:
-            _Round(self, work, parts).run()
+            with self.kept():
+                _Round(self, work, parts).run()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Workers that are started in the block live until its end."""
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self.close()
+
+    def close(self) -> None:
+        """End all workers, whatever they do."""
+        for worker in list(self.workers.values()):
+            worker.close()
+        self.workers.clear()
 
 
 class _Round:
@@ -67,7 +88,7 @@ class _Round:
         self.reports: queue.Queue[Report] = queue.Queue()
         count = min(dispatcher.count, len(parts))
         self.inboxes: list[queue.Queue[tuple[Part, bytes] | None]] = [queue.Queue() for _ in range(count)]
-        self.workers: dict[int, Worker] = {}
+        self.workers = dispatcher.workers
 
     def run(self) -> None:
         threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in range(len(self.inboxes))]
@@ -77,11 +98,12 @@ class _Round:
         try:
             while self.left:
                 self._take(self._next_report())
+        except BaseException:
+            self.dispatcher.close()  # threads wait for their reports
+            raise
         finally:
             for inbox in self.inboxes:
                 inbox.put(None)
-            for worker in list(self.workers.values()):
-                worker.close()
             for thread in threads:
                 thread.join()
 
@@ -138,8 +160,8 @@ class _Round:
                     self.workers[slot] = self.dispatcher.start(slot)
                 self._follow(slot, part, content)
             except WorkerDiedError as fault:
-                if slot in self.workers:
-                    self.workers.pop(slot).close()
+                if (worker := self.workers.pop(slot, None)) is not None:
+                    worker.close()
                 self.reports.put((slot, part, {"kind": "died", "reason": str(fault)}, {}))
             except Exception as fault:  # noqa: BLE001 (the caller waits for a report, whatever happens here)
                 self.reports.put((slot, part, {"kind": FAILED, "reason": f"{type(fault).__name__}: {fault}"}, {}))

@@ -9,7 +9,8 @@ import queue
 import socket
 import sys
 import threading
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any
 
 from nasengine.distribution.dataset_message import dataset_message, read_dataset
@@ -85,6 +86,9 @@ class RayWorkers:
             raise DependencyError("--workers ray: expected the package ray; pip install 'nasengine[ray]'") from fault
         self._ray = ray
         self.address, self.count, self.settings, self.progress = address, count, settings, progress
+        self._depth = 0
+        self._connection = ExitStack()
+        self._dispatcher: Dispatcher | None = None
 
     def do(self, work: Work) -> None:
         """Do the parts on the cluster.
@@ -92,12 +96,26 @@ class RayWorkers:
         Raises:
             WorkerError: the cluster cannot be reached, or see ``Dispatcher.do``.
         """
+        with self.kept():
+            if self._dispatcher is None:
+                self._connect()
+                self._connection.callback(self._ray.shutdown)
+                self._dispatcher = self._make_dispatcher()
+                self._connection.enter_context(self._dispatcher.kept())
+            self._dispatcher.do(work)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A cluster that is connected in the block, and actors on it, stay until its end."""
+        self._depth += 1
         with redirect_stdout(sys.stderr):  # Ray prints what happens to workers; stdout is for the outcome alone
-            self._connect()
             try:
-                self._dispatch(work)
+                yield
             finally:
-                self._ray.shutdown()
+                self._depth -= 1
+                if self._depth == 0:
+                    self._dispatcher = None
+                    self._connection.close()
 
     def _connect(self) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
@@ -115,14 +133,14 @@ class RayWorkers:
                 f"{self._ray.__version__}"
             ) from fault
 
-    def _dispatch(self, work: Work) -> None:
+    def _make_dispatcher(self) -> Dispatcher:
         from nasengine.assembly import load_images
 
         images = self._ray.put(dataset_message(load_images(self.settings)))
         threads, gpus = self.settings.threads, 1 if self.settings.device == "cuda" else 0
         count = self.count or max(1, int(self._ray.cluster_resources().get("CPU", 1)) // threads)
         remote = self._ray.remote(Performer).options(num_cpus=threads, num_gpus=gpus)
-        Dispatcher(lambda _: RayWorker(self._ray, remote.remote(images)), count, self.progress).do(work)
+        return Dispatcher(lambda _: RayWorker(self._ray, remote.remote(images)), count, self.progress)
 
 
 class RayWorker:

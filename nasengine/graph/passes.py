@@ -82,11 +82,7 @@ def fuse_crops(graph: ComputationGraph) -> ComputationGraph:
 
 def flatten_sums(graph: ComputationGraph) -> ComputationGraph:
     """Turn sums of sums into one sum, where the inner one has no other use: tracers see only additions of two."""
-    uses = [0] * len(graph)
-    for source, _, _ in graph.edges:
-        uses[source] += 1
-    for output in graph.outputs:
-        uses[output] += 1
+    uses = num_uses(graph)
     operations, inputs = list(graph.operations), list(graph.inputs)
     absorbed = {
         source
@@ -101,6 +97,16 @@ def flatten_sums(graph: ComputationGraph) -> ComputationGraph:
             inputs[node] = flat
             operations[node] = make_operation("add", tuple(operations[source].output_shape for source in flat), ())
     return prune(ComputationGraph(tuple(operations), tuple(inputs), graph.outputs, graph.names))
+
+
+def num_uses(graph: ComputationGraph) -> list[int]:
+    """How often each node's value is read, as an output of the graph too."""
+    uses = [0] * len(graph)
+    for source, _, _ in graph.edges:
+        uses[source] += 1
+    for output in graph.outputs:
+        uses[output] += 1
+    return uses
 
 
 def _summands(graph: ComputationGraph, node: int, absorbed: set[int]) -> tuple[int, ...]:

@@ -134,17 +134,17 @@ class _CopiedProduct(torch.autograd.Function):
 
 def _unused_taps(operation: Operation, axis: int) -> int:
     """Rows (or columns) on either side of the kernel that meet nothing but padding."""
-    size, outputs = operation.input_shapes[0][1 + axis], operation.output_shape[1 + axis]
-    kernel, stride = operation.kernel[axis], operation.stride[axis]
-    padding, dilation = operation.padding[axis], operation.dilation[axis]
-
-    def used(tap: int) -> bool:
-        return any(0 <= place * stride + tap * dilation - padding < size for place in range(outputs))
-
-    cut = 0
-    while 2 * (cut + 1) < kernel and not used(cut) and not used(kernel - 1 - cut):
+    last, cut = operation.kernel[axis] - 1, 0
+    while 2 * (cut + 1) <= last and not any(_meets_pixels(operation, axis, tap) for tap in (cut, last - cut)):
         cut += 1
     return cut
+
+
+def _meets_pixels(operation: Operation, axis: int, tap: int) -> bool:
+    """Whether a row (or column) of the kernel lies on the image, not on its padding, for any output."""
+    size, outputs = operation.input_shapes[0][1 + axis], operation.output_shape[1 + axis]
+    first, stride = tap * operation.dilation[axis] - operation.padding[axis], operation.stride[axis]
+    return any(0 <= first + place * stride < size for place in range(outputs))
 
 
 def _rearranged(x: Tensor, step: int) -> Tensor:

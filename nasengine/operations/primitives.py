@@ -109,15 +109,15 @@ def _zero(operation: Operation) -> Callable[[Tensor], Tensor]:
     shape = operation.output_shape
     if len(shape) != 3:
         return lambda x: x.new_zeros(x.shape[0], *shape)
+    return lambda x: _zero_images(x, shape)
+
+
+def _zero_images(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """In the memory layout of all other images: one tensor in another turns those that it is added to as well."""
+    if torch.compiler.is_exporting():
+        return x.new_zeros(x.shape[0], *shape)
     channels, height, width = shape
-
-    def zeros(x: Tensor) -> Tensor:
-        if torch.compiler.is_exporting():
-            return x.new_zeros(x.shape[0], *shape)
-        # In the memory layout of all other images: one tensor in another turns those that it is added to as well.
-        return x.new_zeros(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
-
-    return zeros
+    return x.new_zeros(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
 
 
 def _pool(operation: Operation) -> Callable[[Tensor], Tensor]:

@@ -6,15 +6,16 @@ from itertools import islice
 
 from nasengine.architecture import Architecture
 from nasengine.data import ImageDataset, batches
-from nasengine.errors import TrainingError
-from nasengine.evaluation import NetworkTraining, SharedWeightsEvaluator, SuccessiveHalving
+from nasengine.errors import TrainingError, WorkerError
+from nasengine.evaluation import SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.feasibility import Feasibility
+from nasengine.pipeline.finalists import FinalistRace
 from nasengine.pipeline.prediction import rank_pool
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.split_schedule import schedule_of
 from nasengine.pipeline.task import Progress, run_once, run_task
-from nasengine.pipeline.workers import LEAF, Part, Work, Workers
+from nasengine.pipeline.workers import FINALIST, LEAF, TRAINING, Part, Work, Workers
 from nasengine.protocols import (
     NetworkConfig,
     PoolPredictor,
@@ -289,12 +290,20 @@ class ArchitectureSearch:
 
     # --- leaves -----------------------------------------------------------------------------------------------------
 
-    def train_leaf(self, store: RunStore, leaf: int) -> None:
-        """Train a leaf of a run whose supernet is trained, and select in it."""
-        assert self._splitting is not None
+    def do(self, part: Part, store: RunStore) -> None:
+        """Do a part as a worker: train a leaf of a trained supernet and select in it, or train a finalist.
+
+        Raises:
+            WorkerError: another kind of part.
+        """
         self.store = store
-        self._run("supernet", self._splitting)
-        self._search_leaf(leaf, self._splitting.leaves[leaf])
+        if part.kind == FINALIST:
+            self._race().do(part, store)
+        elif part.kind == LEAF and self._splitting is not None:
+            self._run("supernet", self._splitting)
+            self._search_leaf(int(part.name), self._splitting.leaves[int(part.name)])
+        else:
+            raise WorkerError(f"worker: expected {LEAF}, {FINALIST} or {TRAINING}, got {part.kind} {part.name}")
 
     def _search_leaves(self, leaves: list[Supernet]) -> list[Candidate]:
         """What the leaves propose; a leaf that diverges is recorded as failed, and the others go on."""
@@ -323,20 +332,19 @@ class ArchitectureSearch:
         # Where some have weights that no selection has tuned, all are trained before they are compared.
         is_mixed = self.predictor is not None or any(candidate.is_untuned for candidate in candidates)
         first = -(-self.scale.halving_epochs // PREDICTED_HEAD_START) if is_mixed else 0
-        epochs = first + SuccessiveHalving.total_epochs(len(self.finalists), self.scale.halving_epochs)
-        recipe = replace(self.scale.supernet, epochs=max(1, epochs))
-        trainings = []
-        for index, candidate in enumerate(self.finalists):
-            generator = seeded_generator(self.settings.seed, "recalibration")
-            feed = batches(self.dataset.train, self.dataset, RECALIBRATION_BATCH_SIZE, generator)
-            recalibrate(candidate.network, candidate.network, (images for images, _ in islice(feed, NUM_BATCHES)))
-            trainings.append(NetworkTraining(
-                f"candidate {index}", candidate.network, self.dataset, recipe,
-                seed=self.settings.seed, split=self.dataset.train,
-            ))  # fmt: skip
-        self.halving = SuccessiveHalving(trainings, self.scale.halving_epochs, first)
-        self._run("halving", self.halving)
+        networks = {candidate.architecture: candidate.network for candidate in self.finalists}
+        self.halving = self._race().run(networks, first, self._recalibrate, self.store)
         return self.finalists[self.halving.winner()].architecture
+
+    def _race(self) -> FinalistRace:
+        return FinalistRace(
+            self.settings, self.scale, self.space, self.supernet_config, self.dataset, self.progress, self.workers
+        )
+
+    def _recalibrate(self, network: GraphNetwork) -> None:
+        generator = seeded_generator(self.settings.seed, "recalibration")
+        feed = batches(self.dataset.train, self.dataset, RECALIBRATION_BATCH_SIZE, generator)
+        recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
 
     def _run(self, name: str, task: Task) -> None:
         run_task(task, name, self.store, self.progress, seed=self.settings.seed)

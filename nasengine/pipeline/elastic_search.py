@@ -15,6 +15,7 @@ from nasengine.pipeline.feasibility import Feasibility
 from nasengine.pipeline.limit_range import check_limits
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_task
+from nasengine.pipeline.workers import Part
 from nasengine.protocols import ElasticSpace, NetworkConfig, SearchScale, Strategy, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
 from nasengine.selection import MakeStrategy, SampledPathSelection
@@ -70,7 +71,7 @@ class ElasticSearch:
         check_limits(space, self.final_config, settings.own_limits)
         for macs in settings.also_macs:
             check_limits(space, self.final_config, {"macs": macs})
-        self.phases = PHASES[settings.training](scale.supernet.epochs, space.elastic_choices)
+        self.phases = () if settings.trials else PHASES[settings.training](scale.supernet.epochs, space.elastic_choices)
         self._device = device
         self.feasibility = None if device is None else self._feasibility_on(device)
         self.feasible = [] if self.feasibility is None else self._known_feasible(self.feasibility)
@@ -80,7 +81,7 @@ class ElasticSearch:
     @property
     def inherits_weights(self) -> bool:
         """Whether networks begin with weights of the supernet."""
-        return self.settings.fine_tune
+        return self.settings.fine_tune and self.settings.trials is None
 
     @property
     def final_recipe(self) -> TrainingRecipe:
@@ -89,6 +90,11 @@ class ElasticSearch:
 
     def run(self, store: RunStore) -> Architecture:
         """Do what the store does not have yet."""
+        self.train(store)
+        return self._evolve("selection", self.feasibility, self.feasible)
+
+    def train(self, store: RunStore) -> None:
+        """Train the supernet, or take it from the store as a worker does."""
         self.store = store
         supernet = self._new_supernet()
         training = ElasticTraining(
@@ -96,7 +102,6 @@ class ElasticSearch:
         )
         run_task(training, "supernet", store, self.progress, seed=self.settings.seed)
         self._supernet = supernet
-        return self._evolve("selection", self.feasibility, self.feasible)
 
     def answers(self) -> dict[int, Architecture]:
         """The best subnet for each of the further limits on macs that the run has."""
@@ -119,13 +124,13 @@ class ElasticSearch:
         feasibility = self._feasibility_on(replace(device, constraints=limits))
         return self._evolve(f"selection-{macs}", feasibility, self._known_feasible(feasibility))
 
-    def train_leaf(self, store: RunStore, leaf: int) -> None:
-        """There is none.
+    def do(self, part: Part, store: RunStore) -> None:
+        """There is no part of the search proper.
 
         Raises:
             WorkerError: always.
         """
-        raise WorkerError(f"worker: expected a part of a search over an elastic supernet, got leaf {leaf}")
+        raise WorkerError(f"worker: expected a part of a search over an elastic supernet, got {part.kind} {part.name}")
 
     def network(self, architecture: Architecture) -> GraphNetwork:
         """A network with what it inherits, or an untrained one; these start from the same seed."""
@@ -177,7 +182,7 @@ class ElasticSearch:
 def _check_settings(settings: SearchSettings) -> None:
     """What is for supernets with paths is refused rather than ignored."""
     faults = []
-    if settings.training not in PHASES:
+    if settings.trials is None and settings.training not in PHASES:
         faults.append(f"--training {settings.training}: expected {' or '.join(PHASES)} for space {settings.space}")
     given = {
         "--splits": settings.splits, "--preset": settings.preset, "--predictor": settings.predictor,

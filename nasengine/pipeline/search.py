@@ -1,6 +1,7 @@
 """From a dataset and a search space to a trained, exported and checked network."""
 
 import random
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,24 @@ import torch
 
 from nasengine.architecture import Architecture
 from nasengine.checkpoint import pack
-from nasengine.errors import StoreError, WorkerError
+from nasengine.errors import StoreError
 from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import cost, fingerprint
 from nasengine.initialization.sizes import check_distinct, resized, sizes_of
 from nasengine.network import GraphNetwork
 from nasengine.optimization import check_batches, check_same
 from nasengine.pipeline.device_summary import device_summary
+from nasengine.pipeline.elastic_search import ElasticSearch
 from nasengine.pipeline.environment import record_environment
 from nasengine.pipeline.exporting import export_checked, file_hash, without_auxiliary
 from nasengine.pipeline.family import Ancestor
 from nasengine.pipeline.family_settings import chosen_sizes
 from nasengine.pipeline.finding import Parts, search_of
+from nasengine.pipeline.recorded_decisions import decisions_of, prediction_of, splits_of
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_once, run_task
 from nasengine.pipeline.trial_results import best_trial, ends_of_trials
-from nasengine.pipeline.workers import LEAF, TRAINING, Part, Work
+from nasengine.pipeline.workers import TRAINING, Part, Work
 from nasengine.protocols import Exporter, Task, TaskState
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
@@ -73,11 +76,15 @@ class Search:
         torch.set_num_threads(self.settings.threads)
         self.record_inputs(store)
         part = self.architecture_search
-        winner = part.run(store) if self.settings.trials is None else best_trial(store, self.space, part.keeps_limits)
-        architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
-        self._train_elsewhere(architectures)
+        with nullcontext() if self.workers is None else self.workers.kept():
+            winner = (
+                part.run(store) if self.settings.trials is None else best_trial(store, self.space, part.keeps_limits)
+            )
+            further = part.answers()
+            architectures = {WINNER: winner, BASELINE: self._baseline(winner)}
+            self._train_elsewhere(architectures | {_within(macs): found for macs, found in further.items()})
         networks = {name: self._train(name, architecture) for name, architecture in architectures.items()}
-        answers = {macs: self._train(f"within-{macs}", found) for macs, found in part.answers().items()}
+        answers = {macs: self._train(_within(macs), found) for macs, found in further.items()}
         # Only here, after every decision, test images are used for the first time.
         results = {name: self._test(name, *trained) for name, trained in networks.items()}
         leaves = self._test_leaves()
@@ -91,20 +98,10 @@ class Search:
             **results,
             "within": [self._finish(macs, *trained) for macs, trained in answers.items()],
             "onnx": exported,
-            "decisions": [
-                decision
-                for event in sorted(self.store.find("step"), key=lambda event: str(event["task"]))
-                if event["task"].startswith("selection")
-                for decision in event["metrics"].get("decisions", [])
-            ],
-            "splits": [
-                {"level": level, "parts": event["metrics"]["splits"]}
-                for level, event in enumerate(
-                    event for event in self.store.find("step", task="supernet") if "splits" in event["metrics"]
-                )
-            ],
+            "decisions": decisions_of(self.store),
+            "splits": splits_of(self.store),
             "leaves": leaves,
-            "prediction": self._prediction(leaves),
+            "prediction": prediction_of(self.store, self.settings.predictor, leaves),
             "target": self._device(results),
             "trials": ends_of_trials(self.store),
             "failed_leaves": {str(event["leaf"]): event["reason"] for event in self.store.find("failed-leaf")},
@@ -195,28 +192,29 @@ class Search:
         return architecture, without_auxiliary(network)
 
     def _train_elsewhere(self, architectures: dict[str, Architecture]) -> None:
-        if self.workers is not None and not self.architecture_search.inherits_weights:
+        if self.workers is not None:
             parts = [
                 Part(TRAINING, name, (name,), self.space.format(architecture))
                 for name, architecture in architectures.items()
             ]
-            self.workers.do(Work(parts, self.settings.model_dump(mode="json"), self.store))
+            needed = ("supernet",) if self.architecture_search.inherits_weights else ()
+            self.workers.do(Work(parts, self.settings.model_dump(mode="json"), self.store, needed))
 
     def do(self, part: Part, store: RunStore) -> None:
         """Do a part of a run, as one of its workers.
 
         Raises:
             TrainingError: the training of a network diverged.
-            WorkerError: a kind of part that a search does not have.
+            WorkerError: a part that a search of this kind does not have.
         """
         self.store = store
         self._check_data()
-        if part.kind == LEAF:
-            self.architecture_search.train_leaf(store, int(part.name))
-        elif part.kind == TRAINING:
+        if part.kind == TRAINING:
+            if isinstance(self.architecture_search, ElasticSearch) and self.architecture_search.inherits_weights:
+                self.architecture_search.train(store)
             self._train(part.name, self.space.parse(part.genotype))
         else:
-            raise WorkerError(f"worker: expected {LEAF} or {TRAINING}, got {part.kind!r}")
+            self.architecture_search.do(part, store)
 
     def _test(self, name: str, architecture: Architecture, network: GraphNetwork) -> dict[str, Any]:
         """Test accuracy and costs of a trained network; its weights become an artifact."""
@@ -244,7 +242,7 @@ class Search:
             if halving is None:
                 return {"leaves": rows}
             for index, value in sorted(halving.last_measurements().items()):
-                network = halving.trainings[index].network
+                network = halving.contenders[index].training.network
                 rows.append({
                     "leaf": part.finalists[index].leaf,
                     "is_predicted": part.finalists[index].is_predicted,
@@ -258,20 +256,6 @@ class Search:
 
         return run_once("test", {"network": "leaves"}, work, self.store, self.progress)["leaves"]
 
-    def _prediction(self, leaves: list[dict[str, Any]]) -> dict[str, Any] | None:
-        """What was predicted before training, beside what validation images said; None without a predictor."""
-        event = self.store.last("prediction")
-        if event is None:
-            return None
-        measured = {row["genotype"]: row for row in leaves}
-        rows = [
-            {"genotype": text, "predicted_rank": mean, "std": std,
-             "validation_accuracy": measured.get(text, {}).get("validation_accuracy")}
-            for text, mean, std in event["predicted"]
-        ]  # fmt: skip
-        counts = {name: event[name] for name in ("num_ranked", "num_dropped")}
-        return {"predictor": self.settings.predictor, **counts, "finalists": rows}
-
     def _device(self, results: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         """What the networks cost on the device; None without one."""
         feasibility = self.architecture_search.feasibility
@@ -279,7 +263,7 @@ class Search:
 
     def _finish(self, macs: int, architecture: Architecture, network: GraphNetwork) -> dict[str, Any]:
         """Test and export the answer to a further limit."""
-        name = f"within-{macs}"
+        name = _within(macs)
         result, path = self._test(name, architecture, network), self.store.folder / f"{name}.onnx"
         metadata = {"space": self.settings.space, "genotype": result["genotype"]}
 
@@ -338,3 +322,8 @@ class Search:
             )
         self._check_data()
         return self._train(WINNER, self.space.parse(tested["result"]["genotype"]))[1]
+
+
+def _within(macs: int) -> str:
+    """What the answer to a further limit is called."""
+    return f"within-{macs}"

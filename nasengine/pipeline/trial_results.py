@@ -7,11 +7,14 @@ from pydantic import BaseModel, Field, ValidationError
 
 from nasengine.architecture import Architecture
 from nasengine.errors import GenotypeError, StoreError
+from nasengine.pipeline.settings import SearchSettings
 from nasengine.protocols import SearchSpace
 from nasengine.store import RunStore
 from nasengine.store.journal import Event
 
 PROPOSAL, TRIAL = "proposal", "trial"
+MORE_TRIALS = "more-trials"
+"""The event that raises their number."""
 LOGS = "trials"
 """Folder of a run with what its trials wrote."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -45,6 +48,20 @@ class TrialResult(BaseModel):
     log: str = ""
 
 
+def with_more_trials(settings: SearchSettings, events: Iterable[Event], where: str) -> SearchSettings:
+    """Settings with as many trials as the run was given last.
+
+    Raises:
+        ConfigError: a number that cannot be.
+    """
+    counts = [event.get("count") for event in events if event["event"] == MORE_TRIALS]
+    if not counts or settings.trials is None:
+        return settings
+    content = settings.model_dump(mode="json")
+    content["trials"]["count"] = counts[-1]
+    return SearchSettings.read(content, f"{where}, {MORE_TRIALS}")
+
+
 def results_in(events: Iterable[Event], where: str) -> list[TrialResult]:
     """Trials that have ended, in the order in which they did.
 
@@ -73,7 +90,8 @@ def best_trial(store: RunStore, space: SearchSpace, is_able: Callable[[Architect
     Raises:
         StoreError: trials are missing, are of another space, or none gave a result that counts.
     """
-    where, count = f"run folder {store.folder}", store.settings["trials"]["count"]
+    where, raised = f"run folder {store.folder}", store.last(MORE_TRIALS)
+    count = store.settings["trials"]["count"] if raised is None else raised["count"]
     results = results_in(store.events, where)
     if len(results) < count:
         raise StoreError(

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_TRIALS, MAX_CONCURRENCY = 10_000, 64
+MAX_TRIALS, MAX_CONCURRENCY, MAX_EPOCHS = 10_000, 64, 10_000
 
 
 class TrialSettings(BaseModel):
@@ -30,6 +30,6 @@ class TrialSettings(BaseModel):
     table: str | None = None
     column: str | None = None
     table_sha256: str | None = None
-    epochs: int = Field(default=1, ge=1, le=10_000)
+    epochs: int = Field(default=1, ge=1, le=MAX_EPOCHS)
     stop_early: bool = False
     max_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)

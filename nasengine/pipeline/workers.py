@@ -5,12 +5,13 @@ again, whatever they could not do is done here, and the outcome is that of a run
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from nasengine.store import RunStore
 
-LEAF, TRAINING, MEMBER = "leaf", "training", "member"
+LEAF, FINALIST, TRAINING, MEMBER = "leaf", "finalist", "training", "member"
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,9 @@ class Part:
     """Work that depends on no other part.
 
     Args:
-        kind: ``leaf`` (a sub-supernet and its selection), ``training`` (a network) or ``member`` (of a family).
-        name: of the leaf, the network or the member.
+        kind: ``leaf`` (a sub-supernet and its selection), ``finalist`` (its training and measurement in one round of
+            the race), ``training`` (a network) or ``member`` (of a family).
+        name: of the leaf, the finalist and its round, the network or the member.
         tasks: in whose steps it is recorded.
         genotype: of the network.
     """
@@ -53,10 +55,11 @@ class Work:
 
 @runtime_checkable
 class Workers(Protocol):
-    """Does work elsewhere.
+    """Does work elsewhere; inside ``kept``, one piece of work after another with the same workers.
 
     Raises:
         WorkerError: a part failed for a reason of its own, or its worker died again and again.
     """
 
     def do(self, work: Work) -> None: ...
+    def kept(self) -> AbstractContextManager[None]: ...

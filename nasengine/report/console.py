@@ -2,12 +2,16 @@
 
 import json
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from nasengine.errors import NasEngineError
+
+if TYPE_CHECKING:
+    from nasengine.report.progress import RunProgress
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
@@ -27,6 +31,25 @@ def finish(work: Callable[[], dict[str, Any]], show: Callable[[dict[str, Any]], 
         sys.stdout.write(json.dumps(content) + "\n")
     else:
         show(content)
+
+
+@contextmanager
+def shown(progress: "RunProgress", advice: str = "") -> Iterator[None]:
+    """Inside, progress is shown; who interrupts it is told how to go on, and the command ends.
+
+    Args:
+        progress: of the work inside.
+        advice: how to go on, where that can be done.
+    """
+    try:
+        progress.start()
+        yield
+    except KeyboardInterrupt:
+        progress.stop()
+        sys.stderr.write(f"interrupted; {advice}\n" if advice else "interrupted\n")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    finally:
+        progress.stop()
 
 
 def fail(message: str, as_json: bool) -> NoReturn:

@@ -18,6 +18,8 @@ from nasengine.report.page_style import POLICY, STYLE
 from nasengine.report.page_training import training
 from nasengine.report.page_trajectory import trajectory
 from nasengine.report.page_weights import weights
+from nasengine.report.page_within import within
+from nasengine.report.run_command import command_name
 from nasengine.report.run_reading import RunContent
 from nasengine.store.artifacts import write_file
 
@@ -27,6 +29,7 @@ SECTIONS: tuple[tuple[str, str, Section], ...] = (
     ("outcome", "What came out", outcome),
     ("cells", "The winner's cells", cells),
     ("device", "On the device", device),
+    ("within-limits", "Within further limits", within),
     ("trajectory", "How the search went", trajectory),
     ("training", "Training", training),
     ("weights", "Architecture weights", weights),
@@ -69,7 +72,8 @@ def page_of(content: RunContent, space: SupernetSpace | None) -> str:
     settings = content.settings
     title = f"{settings.get('space', 'Search')} on {_last_part(settings.get('data'))}"
     links = (element("li", element("a", text, href=f"#{name}")) for name, text, _ in shown)
-    about = f"nasengine search, {settings.get('budget')} budget, seed {settings.get('seed')}, {content.status}"
+    size = f"{settings.get('budget')} budget, seed {settings.get('seed')}"
+    about = f"nasengine {command_name(settings)}, {size}, {content.status}"
     header = element("header", element("h1", title), element("p", about, class_="quiet"))
     sections = [
         element("section", element("h2", text, id_=f"{name}-title"), body, id_=name, aria_labelledby=f"{name}-title")

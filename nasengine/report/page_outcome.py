@@ -9,6 +9,7 @@ from nasengine.protocols import SupernetSpace
 from nasengine.report.cell_drawing import draw_cell, new_figure
 from nasengine.report.html_elements import Html, element, facts, joined, number, table
 from nasengine.report.inline_picture import picture, pictures
+from nasengine.report.run_command import command_name
 from nasengine.report.run_reading import RunContent
 from nasengine.targets import METRICS
 
@@ -46,7 +47,7 @@ def _unfinished(content: RunContent) -> Html:
             f"This search is not finished: {progress_of(content)}. It is still running, or was ended from outside "
             "before it could say why."
         )
-    command = element("code", f"nasengine search --resume {shlex.quote(str(content.folder))}")
+    command = element("code", f"nasengine {command_name(content.settings)} --resume {shlex.quote(str(content.folder))}")
     return element("p", text, " Go on with: ", command, class_="verdict")
 
 

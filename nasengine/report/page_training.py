@@ -48,7 +48,7 @@ def _series(content: RunContent) -> tuple[Series, Series, Series]:
         task, metrics = event["task"], event["metrics"]
         if task.startswith("selection") or not is_number(metrics.get("loss")) or metrics["loss"] <= 0:
             continue
-        if task == "halving":
+        if task.startswith("finalist"):
             rows = finalists.setdefault(f"finalist {metrics.get('network')}", [])
         else:
             rows = (final if task in FINAL else supernets).setdefault(task.replace("_", " "), [])

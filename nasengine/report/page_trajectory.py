@@ -73,9 +73,9 @@ def shared_evaluations(content: RunContent) -> list[Evaluation]:
 def finalist_evaluations(content: RunContent) -> list[Evaluation]:
     """What successive halving measured, round after round."""
     rounds = [
-        event["metrics"]["validation_accuracy"]
-        for event in content.steps
-        if event["task"] == "halving" and isinstance(event["metrics"].get("validation_accuracy"), dict)
+        event["validation_accuracy"]
+        for event in content.events
+        if event["event"] == "round" and isinstance(event.get("validation_accuracy"), dict)
     ]
     measured = sorted({name for found in rounds for name in found}, key=lambda name: (len(name), name))
     leaves = (content.summary or {}).get("leaves") or []

@@ -7,7 +7,7 @@ from typing import Any
 
 from nasengine.errors import StoreError
 from nasengine.store.journal import MAX_BYTES, Event
-from nasengine.store.run_store import JOURNAL_NAME, SUMMARY_NAME
+from nasengine.store.run_store import JOURNAL_NAME, SUMMARY_NAME, in_force
 
 MAX_JSON_BYTES = 64 * 2**20
 STOPPED = "stopped"
@@ -85,7 +85,7 @@ def read_run(folder: Path) -> RunContent:
         _read_object(folder / name, faults)
         for name in (SUMMARY_NAME, f"family/{SUMMARY_NAME}", "export/card.json")
     )  # fmt: skip
-    found = RunContent(folder, tuple(events), summary, family, card, tuple(faults))
+    found = RunContent(folder, tuple(in_force(events)), summary, family, card, tuple(faults))
     if not isinstance(found.settings.get("space"), str):
         is_other = bool(found.settings) or summary is not None
         other = "something else, such as a family, which the page of its run shows"

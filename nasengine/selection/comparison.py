@@ -83,12 +83,8 @@ def compare(
         if stopping.standard_errors is not None and num_seen >= stopping.min_images:
             values = {change: torch.cat(seen[change]) for change in alive}
             leader = _leader(alive, values, most)
-            alive = [
-                change
-                for change in alive
-                if change == leader
-                or _standard_errors(values[leader], values[change], num_images) < stopping.standard_errors
-            ]
+            widths = {change: _standard_errors(values[leader], values[change], num_images) for change in alive}
+            alive = [name for name in alive if name == leader or widths[name] < stopping.standard_errors]
         if len(alive) == 1 and stopping.standard_errors is not None:
             break
     values = {change: torch.cat(seen[change]) for change in changes}

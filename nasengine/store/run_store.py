@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from nasengine.store.lock import LOCK_NAME, FolderLock
 
 FORMAT_VERSION = 1
 JOURNAL_NAME, SUMMARY_NAME, ARTIFACTS_NAME = "journal.jsonl", "summary.json", "artifacts"
+DISCARDED = "discarded"
 STEP_ENTRIES = {"task": str, "step": int, "state": str, "metrics": dict}
 
 
@@ -74,7 +75,7 @@ class RunStore:
         read_settings(folder)
         store = cls(folder, [])
         store.journal.repair()
-        store.events = store.journal.read()
+        store.events = in_force(store.journal.read())
         try:
             _check_steps(folder, store.events)
         except StoreError:
@@ -116,6 +117,18 @@ class RunStore:
         if previous is not None and previous["state"] not in self._named_artifacts():
             (self.artifacts.folder / previous["state"]).unlink(missing_ok=True)
 
+    def discard(self, tasks: Sequence[str], kinds: Sequence[str]) -> None:
+        """Take back all steps of tasks and all events of kinds so far, and the outcome: they are to be done again.
+
+        The journal keeps its lines; who reads it passes over them (``in_force``).
+        """
+        (self.folder / SUMMARY_NAME).unlink(missing_ok=True)
+        kept = in_force([*self.events, {"event": DISCARDED, "tasks": [*tasks], "kinds": [*kinds]}])
+        if len(kept) <= len(self.events):
+            self.record(DISCARDED, tasks=[*tasks], kinds=[*kinds])
+            self.events = in_force(self.events)
+            self.artifacts.keep_only(self._named_artifacts())
+
     def write(self, name: str, content: bytes) -> Path:
         """A file with a readable name beside the journal."""
         path = self.folder / name
@@ -131,6 +144,25 @@ class RunStore:
         names = {event["artifact"] for event in self.events if "artifact" in event}
         newest = {event["task"]: event["state"] for event in self.events if event["event"] == "step"}
         return names | set(newest.values())
+
+
+def in_force(events: Sequence[Event]) -> list[Event]:
+    """Events that no later one discards.
+
+    >>> [event["event"] for event in in_force([{"event": "test"}, {"event": "discarded", "kinds": ["test"]}])]
+    ['discarded']
+    """
+    kept: list[Event] = []
+    for event in events:
+        if event["event"] == DISCARDED:
+            tasks, kinds = (found if isinstance(found := event.get(key), list) else [] for key in ("tasks", "kinds"))
+            kept = [
+                one
+                for one in kept
+                if one["event"] not in kinds and not (one["event"] == "step" and one.get("task") in tasks)
+            ]
+        kept.append(event)
+    return kept
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -179,7 +211,7 @@ def list_runs(folder: Path) -> list[RunSummary]:
     for path in sorted(folder.glob(f"*/{JOURNAL_NAME}"), key=lambda path: path.stat().st_mtime):
         try:
             settings = read_settings(path.parent)
-            events = Journal(path).read()
+            events = in_force(Journal(path).read())
             _check_steps(path.parent, events)
             summary = read_summary(path.parent / SUMMARY_NAME)
         except StoreError:

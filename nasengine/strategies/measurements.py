@@ -12,6 +12,8 @@ from nasengine.graph.computation_graph import ComputationGraph
 from nasengine.graph.cost import cost
 from nasengine.protocols import Evaluation
 from nasengine.strategies.objectives import Objective, point_of
+from nasengine.strategies.trade_offs import front
+from nasengine.strategies.unseen import SeenArchitectures
 from nasengine.targets.constraints import METRICS, Constraints
 
 GRAPH_METRICS = ("macs", "num_parameters", "peak_bytes")
@@ -87,6 +89,22 @@ class Measurements:
         self._points.append(point_of(found.metrics, self.objectives))
         self._violations.append(self.constraints.violation(found.metrics))
 
+    def take(self, evaluations: Sequence[Evaluation], seen: SeenArchitectures) -> list[int]:
+        """Keep those that did not fail, and count all as seen.
+
+        Returns:
+            The places of those that are kept.
+
+        Raises:
+            ConfigError: an objective or a limited metric was not measured.
+        """
+        first = len(self)
+        for evaluation in evaluations:
+            seen.add(evaluation.architecture)
+            if evaluation.failure is None:
+                self.add(evaluation)
+        return list(range(first, len(self)))
+
     @property
     def points(self) -> numpy.ndarray:
         """Objectives of each, all to be large, (num_evaluations, num_objectives)."""
@@ -101,6 +119,11 @@ class Measurements:
     def kept(self) -> numpy.ndarray:
         """Places of those that keep all limits."""
         return numpy.flatnonzero(self.violations == 0)
+
+    @property
+    def front(self) -> numpy.ndarray:
+        """Places of those that keep all limits and that none of them dominates."""
+        return numpy.asarray(self.kept[front(self.points[self.kept])])
 
     def column(self, metric: str) -> list[float]:
         """One wanted metric of all."""

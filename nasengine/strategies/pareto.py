@@ -14,7 +14,6 @@ from nasengine.protocols import Evaluation, NetworkConfig, SearchSpace
 from nasengine.strategies.measurements import Measurements
 from nasengine.strategies.non_dominated_sorting import ranking
 from nasengine.strategies.objectives import ACCURACY_AND_MACS, Objective
-from nasengine.strategies.trade_offs import front
 from nasengine.strategies.unseen import SeenArchitectures
 from nasengine.targets.constraints import NO_LIMITS, Constraints
 
@@ -79,18 +78,13 @@ class ParetoEvolution:
         Raises:
             ConfigError: an objective or a limited metric was not measured.
         """
-        for evaluation in evaluations:
-            self.seen.add(evaluation.architecture)
-            if evaluation.failure is None:
-                self._children.append(len(self.measured))
-                self.measured.add(evaluation)
+        self._children += self.measured.take(evaluations, self.seen)
         if len(self._children) >= self.population_size:
             self._select()
 
     def front(self) -> list[Evaluation]:
         """Everything measured that keeps the limits and that nothing of it dominates, in the order of measurement."""
-        kept = self.measured.kept
-        return [self.measured.evaluations[index] for index in kept[front(self.measured.points[kept])]]
+        return [self.measured.evaluations[index] for index in self.measured.front]
 
     def best(self) -> Evaluation | None:
         """The best by the first objective of all that keep the limits; None while nothing does."""

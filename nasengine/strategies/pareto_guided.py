@@ -20,7 +20,6 @@ from nasengine.strategies.metric_predictors import MetricPredictors, chance_of_k
 from nasengine.strategies.non_dominated_sorting import ranking
 from nasengine.strategies.objectives import ACCURACY_AND_MACS, Objective, point_of
 from nasengine.strategies.proposal_pool import GuidanceConfig, ProposalPool
-from nasengine.strategies.trade_offs import front
 from nasengine.targets.constraints import NO_LIMITS, Constraints
 
 OPTIMISM = 0.25
@@ -100,14 +99,11 @@ class ParetoGuided:
         Raises:
             ConfigError: an objective or a limited metric was not measured.
         """
-        for evaluation in evaluations:
-            self.pool.seen.add(evaluation.architecture)
-            if evaluation.failure is None:
-                self.measured.add(evaluation)
+        self.measured.take(evaluations, self.pool.seen)
 
     def front(self) -> list[Evaluation]:
         """Everything measured that keeps the limits and that nothing of it dominates, in the order of measurement."""
-        return [self.measured.evaluations[index] for index in self._front()]
+        return [self.measured.evaluations[index] for index in self.measured.front]
 
     def best(self) -> Evaluation | None:
         """The best by the first objective of all that keep the limits; None while nothing does."""
@@ -149,11 +145,7 @@ class ParetoGuided:
         for entry in self.objectives:
             found = self.predictors.predict(entry.metric, graphs)
             predictions.append(Prediction(entry.sign * found.mean, self.optimism * found.std))
-        return expected_hypervolume_improvement(predictions, points[self._front()], reference)
-
-    def _front(self) -> numpy.ndarray:
-        kept = self.measured.kept
-        return numpy.asarray(kept[front(self.measured.points[kept])])
+        return expected_hypervolume_improvement(predictions, points[self.measured.front], reference)
 
     def _chance(self) -> numpy.ndarray | None:
         if not self.constraints:

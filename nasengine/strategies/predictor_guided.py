@@ -88,10 +88,7 @@ class PredictorGuided:
         Raises:
             ConfigError: the metric or a limited one was not measured.
         """
-        for evaluation in evaluations:
-            self.pool.seen.add(evaluation.architecture)
-            if evaluation.failure is None:
-                self.measured.add(evaluation)
+        self.measured.take(evaluations, self.pool.seen)
 
     def best(self) -> Evaluation | None:
         """The best that was measured and keeps all limits; None while nothing does."""

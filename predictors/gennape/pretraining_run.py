@@ -57,6 +57,12 @@ class PretrainingSettings(BaseModel):
             raise ConfigError("nasengine predictor pretrain: expected contrastive or auxiliary targets, got neither")
         return settings
 
+    @property
+    def of_encoder(self) -> PretrainingConfig:
+        return PretrainingConfig(
+            epochs=self.epochs, contrastive_weight=float(self.contrastive), auxiliary_weight=float(self.auxiliary)
+        )
+
 
 def run_pretraining(
     store: RunStore,
@@ -75,14 +81,9 @@ def run_pretraining(
     known = store.last("predictor")
     if known is not None and file_hash(store.folder / WEIGHTS) == known["sha256"]:
         return dict(known["card"])
-    config = PretrainingConfig(
-        epochs=settings.epochs,
-        contrastive_weight=float(settings.contrastive),
-        auxiliary_weight=float(settings.auxiliary),
-    )
     graphs = unlabelled_graphs(spaces, settings.graphs_of_space, settings.seed)
     pool = UnlabelledPool.of(graphs, _proxies(store, settings, graphs, progress))
-    task = Pretraining(pool, EncoderConfig(), config, seed=settings.seed)
+    task = Pretraining(pool, EncoderConfig(), settings.of_encoder, seed=settings.seed)
     run_task(task, "encoder", store, progress, seed=settings.seed)
     num_fits = 1 + (len(families) if len(families) > 1 else 0)
     progress.begin("ensemble", num_fits, 0)
@@ -91,11 +92,20 @@ def run_pretraining(
         families, task.finished_encoder(), EnsembleConfig(), seed=settings.seed,
         report=lambda line: progress.advance("ensemble", next(done), {"what": line}),
     )  # fmt: skip
-    predictor = Gennape(ensemble)
-    predictor.save(store.folder / WEIGHTS)
-    card = {
+    Gennape(ensemble).save(store.folder / WEIGHTS)
+    card = _card(settings, ensemble, pool, families) | {"bytes": (store.folder / WEIGHTS).stat().st_size}
+    store.write(CARD, (json.dumps(card, indent=2) + "\n").encode())
+    store.record("predictor", sha256=file_hash(store.folder / WEIGHTS), card=card)
+    store.write_summary(card)
+    return card
+
+
+def _card(
+    settings: PretrainingSettings, ensemble: ZeroShotEnsemble, pool: UnlabelledPool, families: Mapping[str, Family]
+) -> dict[str, Any]:
+    return {
         "name": "GENNAPE", "nasengine": version("nasengine"), "torch": torch.__version__, "licence": "Apache-2.0",
-        "paper": "arXiv 2211.17226", "seed": settings.seed, "epochs": task.num_steps,
+        "paper": "arXiv 2211.17226", "seed": settings.seed, "epochs": settings.epochs,
         "unlabelled": {
             "spaces": list(settings.spaces), "graphs_of_each": settings.graphs_of_space,
             "with_proxies": settings.proxy_graphs,
@@ -107,12 +117,7 @@ def run_pretraining(
         "weights": dict(zip(ensemble.members, ensemble.weights.round(4).tolist(), strict=True)),
         "fuzzy_clusters": _clusters(ensemble, pool, families),
         "left_out_kendall_tau": {name: round(value, 4) for name, value in ensemble.left_out.items()},
-        "bytes": (store.folder / WEIGHTS).stat().st_size,
     }  # fmt: skip
-    store.write(CARD, (json.dumps(card, indent=2) + "\n").encode())
-    store.record("predictor", sha256=file_hash(store.folder / WEIGHTS), card=card)
-    store.write_summary(card)
-    return card
 
 
 def _proxies(

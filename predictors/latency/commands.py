@@ -32,9 +32,9 @@ def fit_latency(
     """Learn how long networks take on a device from about a hundred that were measured there."""
 
     def work() -> dict[str, Any]:
-        from predictors.commands import network_reader
         from predictors.fitting import refuse_existing
         from predictors.latency.measurements import read_measurements
+        from predictors.network_reading import network_reader
 
         if out.suffix != SUFFIX:
             raise ConfigError(f"--out {out}: expected a name that ends in {SUFFIX}, by which a target finds its reader")

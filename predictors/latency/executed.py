@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy
 
 from predictors.graph_batch import GraphBatch
-from predictors.live_nodes import steps
+from predictors.live_nodes import kind_mask, reach
 
 PASSED = frozenset(("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "hard_sigmoid", "hard_swish",
                     "batch_norm", "dropout"))  # fmt: skip
@@ -39,16 +39,7 @@ class Execution:
     @classmethod
     def of(cls, batch: GraphBatch) -> "Execution":
         """Follow all graphs backward from their outputs, and forward from their inputs."""
-        zero = kind_mask(batch, frozenset(("zero",)))
-        seeing = kind_mask(batch, frozenset(("input",)))
-        executed = numpy.zeros(batch.num_nodes, bool)
-        executed[batch.outputs] = True
-        order = steps(batch)
-        for edges in order:
-            seeing[batch.targets[edges[seeing[batch.sources[edges]]]]] = True
-            seeing[zero] = False
-        for edges in reversed(order):
-            executed[batch.sources[edges[(executed & ~zero)[batch.targets[edges]]]]] = True
+        zero, seeing, executed = reach(batch)
         return cls(batch, zero, executed, executed & ~seeing, _origins(batch))
 
     @property
@@ -69,11 +60,6 @@ class Execution:
         behind = numpy.zeros(batch.num_nodes, bool)
         behind[self.origin[batch.sources[real & lonely[batch.targets]]]] = True
         return direct & dead & ~is_sum, behind & dead & ~direct
-
-
-def kind_mask(batch: GraphBatch, kinds: frozenset[str]) -> numpy.ndarray:
-    """Which nodes are of some kinds, (num_nodes,)."""
-    return numpy.array([found.kind in kinds for found in batch.operations])[batch.operation_index]
 
 
 def _origins(batch: GraphBatch) -> numpy.ndarray:

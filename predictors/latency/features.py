@@ -12,7 +12,8 @@ import numpy
 from nasengine.graph.computation_graph import Operation
 from nasengine.graph.cost import operation_macs
 from predictors.graph_batch import GraphBatch
-from predictors.latency.executed import Execution, kind_mask
+from predictors.latency.executed import Execution
+from predictors.live_nodes import kind_mask
 
 SORTS = ("wide", "pointwise", "grouped", "pool", "linear", "junction", "other")
 LAYERS = ("wide", "pointwise", "grouped", "pool", "identity", "zero")

@@ -53,10 +53,7 @@ def measure(
     >>> list(scores), scores["nwot"] > 0
     (['snip', 'nwot'], True)
     """
-    asked = list(PROXIES) if names is None else list(dict.fromkeys(names))
-    for name in asked:
-        if name not in PROXIES:
-            raise UnknownNameError("proxy", name, PROXIES)
+    asked = list(PROXIES) if names is None else _known(names)
     if batch.images.device != device_of(network):
         raise DataError(
             f"proxy batch: expected images on the network's device {device_of(network)}, "
@@ -67,13 +64,25 @@ def measure(
         wanted = frozenset(asked).intersection(offered)
         if wanted:
             values.update(run(network, batch, wanted, seed))
-    for name in asked:
-        if not math.isfinite(values[name]):
-            raise TrainingError(
-                f"proxy {name}: expected a finite score, got {values[name]}; "
-                "look for weights that are not finite, or leave this proxy out"
-            )
-    return {name: values[name] for name in asked}
+    return {name: _finite(name, values[name]) for name in asked}
+
+
+def _known(names: Iterable[str]) -> list[str]:
+    """Each name once."""
+    found = list(dict.fromkeys(names))
+    for name in found:
+        if name not in PROXIES:
+            raise UnknownNameError("proxy", name, PROXIES)
+    return found
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"proxy {name}: expected a finite score, got {value}; "
+            "look for weights that are not finite, or leave this proxy out"
+        )
+    return value
 
 
 def _alone(name: str) -> Proxy:

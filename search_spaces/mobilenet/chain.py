@@ -13,12 +13,13 @@ from nasengine.chain_space import LAYER
 from nasengine.graph.builder import GraphBuilder
 from nasengine.graph.computation_graph import ComputationGraph, Shape
 from nasengine.graph.supergraph import Selection, SuperGraph, SuperGraphBuilder
-from nasengine.protocols import NetworkConfig, SearchScale, TrainingRecipe
+from nasengine.protocols import NetworkConfig, SearchScale
 from search_spaces.mobilenet.genotype import MobileGenotype, format_block
 from search_spaces.mobilenet.layout import MobileLayout, fitted, stage_list
 from search_spaces.mobilenet.network import BlockSetting, add_block, add_head, add_stem
 from search_spaces.mobilenet.rules import Block, MobileRules
 from search_spaces.mobilenet.space import IMAGENET, MobileSpace, rules_of
+from search_spaces.scales import FULL, QUICK, STANDARD, SUPERNET
 
 Place = tuple[int, int]
 
@@ -118,32 +119,20 @@ def _body(setting: BlockSetting | None, shape: Shape) -> ComputationGraph:
     return builder.build(source if setting is None else add_block(builder, source, setting, "block"))
 
 
-_SUPERNET = TrainingRecipe(epochs=50, batch_size=64, learning_rate=0.025, final_learning_rate=0.001)
 _SCALES = {
-    "quick": SearchScale(
-        supernet_channels=8, supernet_cells=1,
-        supernet=replace(_SUPERNET, epochs=2), tuning_epochs=0,
-        final_channels=8, final_cells=1, final=TrainingRecipe(epochs=10, learning_rate=0.1, nesterov=True),
-        max_train_images=256, max_test_images=512, max_image_size=16, sampled_paths=10,
-        splits=0, scoring_batches=2, halving_epochs=1,
+    "quick": replace(
+        QUICK, supernet_channels=8, max_train_images=256, max_test_images=512, splits=0, scoring_batches=2,
     ),
-    "standard": SearchScale(
-        supernet_channels=8, supernet_cells=1,
-        supernet=replace(_SUPERNET, epochs=20), tuning_epochs=0,
-        warmup_epochs=4, leaf_epochs=10, halving_epochs=10, scoring_batches=10,
-        final_channels=16, final_cells=1,
-        final=TrainingRecipe(epochs=40, batch_size=64, learning_rate=0.1, weight_decay=5e-4, nesterov=True),
+    "standard": replace(
+        STANDARD, tuning_epochs=0, warmup_epochs=4, leaf_epochs=10, halving_epochs=10, scoring_batches=10,
     ),
     # Search with the schedule of the gradient-matching paper's code (sheet, section 3.3); training as ProxylessNAS.
-    "full": SearchScale(
-        supernet_channels=32, supernet_cells=1,
-        supernet=replace(_SUPERNET, epochs=120, batch_size=512, weight_decay=4e-5), tuning_epochs=0,
-        splits=2, warmup_epochs=40, epochs_between_splits=40, leaf_epochs=40, halving_epochs=12, scoring_batches=100,
-        selection_batch_size=256, sampled_paths=200,
+    "full": replace(
+        FULL, supernet_channels=32, supernet_cells=1,
+        supernet=replace(SUPERNET, epochs=120, batch_size=512, weight_decay=4e-5), tuning_epochs=0,
+        warmup_epochs=40, epochs_between_splits=40, leaf_epochs=40, selection_batch_size=256,
         final_channels=32, final_cells=1,
-        final=TrainingRecipe(
-            epochs=300, batch_size=256, learning_rate=0.05, weight_decay=4e-5, nesterov=True, gradient_clip=None
-        ),
+        final=replace(FULL.final, epochs=300, learning_rate=0.05, weight_decay=4e-5),
     ),
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ from search_spaces.mobilenet.costs import NetworkCost, cost_table, largest_genot
 from search_spaces.mobilenet.elastic import elastic_choices, sampled_genotype, shrunk_genotype
 from search_spaces.mobilenet.genotype_json import format_json
 from search_spaces.mobilenet.layout import MobileLayout, Stage
+from search_spaces.mobilenet.named_genes import gene_choices, genotype_of, named_genes
 from search_spaces.mobilenet.network import mobile_graph
 from search_spaces.mobilenet.rules import MobileRules
 from search_spaces.mobilenet.scales import ELASTIC_SCALES
@@ -75,6 +76,30 @@ class MobileSpace(StructuredSpace):
     def to_json(self, architecture: Architecture) -> str:
         """JSON of an architecture, which ``parse`` reads as well."""
         return format_json(self._genotype(architecture))
+
+    @property
+    def gene_choices(self) -> dict[str, tuple[str | int, ...]]:
+        """What each gene may be: the blocks, by stage and place, and the resolution."""
+        return gene_choices(self.layout)
+
+    def named_genes(self, architecture: Architecture) -> dict[str, str | int]:
+        """The choices that an architecture makes.
+
+        >>> genes = MOBILENET.named_genes(MOBILENET.smallest())
+        >>> genes["stage 4 block 1"], genes["stage 4 block 3"], genes["resolution"]
+        ('k3e3', 'skip', 128)
+        """
+        return named_genes(self.layout, self._genotype(architecture))
+
+    def from_named_genes(self, genes: Mapping[str, object]) -> Architecture:
+        """The architecture that has these genes; other entries do not matter.
+
+        Raises:
+            GenotypeError: a gene is missing, or they make no architecture of the space.
+        """
+        found = Architecture(self.name, genotype_of(self.layout, genes, self.name))
+        self.validate(found)
+        return found
 
 
 @dataclass(frozen=True)

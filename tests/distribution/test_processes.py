@@ -13,7 +13,20 @@ import pytest
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SEARCH = [sys.executable, "-m", "cli", "search"]
-NEW = ["--space", "nasbench201", "--budget", "quick", "--json", "--sizes", "small"]
+NEW = [
+    "--space",
+    "nasbench201",
+    "--budget",
+    "quick",
+    "--json",
+    "--sizes",
+    "small",
+    "--predictor",
+    "gennape",
+    "--pool",
+    "10",
+]
+"""Two leaves and what the predictor proposes: a race in which all are trained from its first round on."""
 SKIPPED = ("run", "seconds", "path", "page", "picture", "sha256", "bytes", "weights")
 
 
@@ -91,9 +104,15 @@ def test_processes_give_the_same_and_one_may_be_shot(tmp_path, serial):
         lambda: steps(tmp_path / "run", "leaf") and [p for p in below(process.pid) if "worker_process" in command_of(p)]
     )
     os.kill(workers[0], signal.SIGKILL)
+    # A finalist has had an epoch, others of the same round have not.
+    wait_for(lambda: [line for line in steps(tmp_path / "run", "finalist") if '"step": 1,' in line])
+    others = wait_for(lambda: called("worker_process", process.pid))
+    os.kill(others[0], signal.SIGKILL)
     assert outcome(process) == serial
+    workers += others
     wait_for(lambda: not any("worker_process" in command_of(pid) for pid in workers))
     journal = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines()]
+    assert sum(event["event"] == "part" and event["kind"] == "finalist" for event in journal) >= 4 + 2
     done = [(event["task"], event["step"]) for event in journal if event["event"] == "step"]
     assert len(done) == len(set(done))
 

@@ -43,7 +43,7 @@ def has_begun(folder: Path) -> bool:
     return bool(Journal(folder / "journal.jsonl").read())
 
 
-def kill_and_compare(folder: Path, settings: tuple[str, ...], reference: dict, num_kills: int, longest: float) -> None:
+def check_kills(folder: Path, settings: tuple[str, ...], reference: dict, num_kills: int, longest: float) -> None:
     """Kill at random moments anywhere in the life of the process and go on; then the same winner and the same bits.
 
     A run that ends before all kills are spent is followed by another in a new folder.
@@ -76,7 +76,7 @@ def kill_and_compare(folder: Path, settings: tuple[str, ...], reference: dict, n
 def test_killed_runs_end_as_undisturbed_ones(tmp_path, undisturbed):
     """Warm-up, splits, leaves, selection in each and halving take part: the budget splits the supernet."""
     summary, seconds = undisturbed
-    kill_and_compare(tmp_path, NASBENCH201, summary, num_kills=10, longest=seconds)
+    check_kills(tmp_path, NASBENCH201, summary, num_kills=10, longest=seconds)
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_killed_darts_runs_end_as_undisturbed_ones(tmp_path):
     """The same through topology projection and both kinds of cells."""
     settings = ("--space", "darts", "--budget", "quick")
     summary, seconds = undisturbed_run(tmp_path / "undisturbed", settings)
-    kill_and_compare(tmp_path, settings, summary, num_kills=4, longest=seconds)
+    check_kills(tmp_path, settings, summary, num_kills=4, longest=seconds)
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_killed_runs_over_elastic_supernets_end_as_undisturbed_ones(tmp_path):
     """Both phases of the supernet, evolution within a limit, and fine-tuning."""
     settings = ("--space", "mobilenet", "--budget", "quick", "--max-macs", "5M")
     summary, seconds = undisturbed_run(tmp_path / "undisturbed", settings)
-    kill_and_compare(tmp_path, settings, summary, num_kills=4, longest=seconds)
+    check_kills(tmp_path, settings, summary, num_kills=4, longest=seconds)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Exported files: one file, right values in every batch size, nothing of this machine in it."""
 
-import random
 from pathlib import Path
 
 import numpy
@@ -13,29 +12,19 @@ from export.onnx import export_onnx, read_opset
 from export.sessions import open_session, run_images
 from export.verification import verify_onnx
 from nasengine.errors import ExportError
-from nasengine.graph import cost, prune
+from nasengine.graph import cost
 from nasengine.network import GraphNetwork
-from nasengine.testing import small_config
 from nasengine.tracing import graph_from_onnx
 from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201
+from tests.export.trained_networks import trained_like
 
 IMAGES = torch.randn(20, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def trained_like(space) -> GraphNetwork:
-    """A network whose batch norms have statistics of their own, as after training."""
-    graph = prune(space.to_graph(space.sample(random.Random(3)), small_config(space)))
-    network = GraphNetwork(graph, seed=1).train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(IMAGES)
-    return network.eval()
-
-
 @pytest.fixture(scope="module", params=[DARTS, NASBENCH201], ids=lambda space: space.name)
 def exported(request, tmp_path_factory):
-    network = trained_like(request.param)
+    network = trained_like(request.param, IMAGES)
     path = tmp_path_factory.mktemp(request.param.name) / "net.onnx"
     return network, path, export_onnx(network, IMAGES, path, {"genotype": "abc", "classes": '["a"]'})
 

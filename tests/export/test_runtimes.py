@@ -1,6 +1,5 @@
 """Other runtimes: what each converts says the same as the network, and nothing half-done is left behind."""
 
-import random
 import sys
 
 import numpy
@@ -16,12 +15,10 @@ from export.runtimes.openvino import OpenVino
 from export.runtimes.ort_format import OrtFormat
 from nasengine import registry
 from nasengine.errors import DependencyError, ExportError
-from nasengine.graph import prune
-from nasengine.network import GraphNetwork
 from nasengine.protocols import Exporter
-from nasengine.testing import small_config
 from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201
+from tests.export.trained_networks import trained_like
 
 IMAGES = torch.randn(9, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 PACKAGES = {"openvino": "openvino", "executorch": "executorch", "litert": "litert_torch", "ort": "onnxruntime"}
@@ -33,19 +30,9 @@ FILES = {
 }
 
 
-def trained_like(space) -> GraphNetwork:
-    """A network whose batch norms have statistics of their own, as after training."""
-    graph = prune(space.to_graph(space.sample(random.Random(3)), small_config(space)))
-    network = GraphNetwork(graph, seed=1).train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(IMAGES)
-    return network.eval()
-
-
 @pytest.fixture(scope="module", params=[DARTS, NASBENCH201], ids=lambda space: space.name)
 def network(request):
-    return trained_like(request.param)
+    return trained_like(request.param, IMAGES)
 
 
 @pytest.mark.parametrize("runtime", [OrtFormat(), OpenVino(), ExecuTorch(), LiteRt()], ids=lambda runtime: runtime.name)

@@ -58,6 +58,8 @@ def whole(sampled, perturbed) -> RunContent:
     content = read_run(sampled)
     changes = [event for event in read_run(perturbed).events if event.get("task", "").startswith("selection")]
     summary = content.summary | {"prediction": prediction_of(content.summary["leaves"])}
+    answer = {name: summary["winner"][name] for name in ("genotype", "macs", "num_parameters", "test_accuracy")}
+    summary["within"] = [{**answer, "limit": limit, "onnx": {"max_deviation": 1e-6}} for limit in (10**8, 10**9)]
     return dataclasses.replace(
         content, events=(*content.events, *changes), summary=summary, family=family(), card=card()
     )

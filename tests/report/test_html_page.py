@@ -90,7 +90,7 @@ def test_tables_have_a_row_for_each_point(sampled_content, whole, whole_text):
     assert [float(row[4]) for row in rows_of(page, "paths")][-1] == pytest.approx(max(paths), abs=1e-4)
     final = [event for event in steps if event["task"] in ("winner", "random_baseline")]
     assert len(rows_of(page, "lossfinal")) == len(final)
-    measured = [event["metrics"].get("validation_accuracy", {}) for event in steps if event["task"] == "halving"]
+    measured = [event["validation_accuracy"] for event in events if event["event"] == "round"]
     assert len(rows_of(page, "race")) == sum(map(len, measured))
     assert len(rows_of(page, "matrix0")) == 5 * 4 / 2
     assert len(rows_of(page, "leaves")) == len(summary["leaves"])
@@ -98,6 +98,7 @@ def test_tables_have_a_row_for_each_point(sampled_content, whole, whole_text):
     assert [row[0] for row in rows_of(page, "limits")] == ["latency"]
     assert len(rows_of(page, "predicted")) == len(summary["prediction"]["finalists"])
     assert len(rows_of(page, "family")) == 3
+    assert [row[1] for row in rows_of(page, "within")] == ["-", "100,000,000", "1,000,000,000"]
     assert len(rows_of(page, "cell0")) == 6
     decisions = [d for event in events for d in event.get("metrics", {}).get("decisions", [])]
     drops = sum(len(d["damage_without"]) for d in decisions)

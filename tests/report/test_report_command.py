@@ -19,6 +19,7 @@ from nasengine.commands.init import names, numbers
 from nasengine.commands.report import reported, write_report
 from nasengine.errors import TrainingError
 from nasengine.pipeline import SearchSettings
+from nasengine.pipeline.trial_settings import TrialSettings
 from nasengine.report.run_command import command_of
 from nasengine.report.run_reading import read_run
 from nasengine.store import RunStore
@@ -147,3 +148,19 @@ def test_the_command_of_a_page_gives_the_settings_of_its_run(changes):
     content |= {"also_macs": amounts(content["also_macs"], "")}
     content |= completed(*(content[name] for name in ("space", "training", "selection", "strategy")))
     assert SearchSettings.read(content, "page") == settings
+
+
+@pytest.mark.parametrize("changes", [
+    {"strategy": "fuzzy_evolution", "target": "raspi4"},
+    {"tuner": "TPE", "table": "my table.csv", "column": "accuracy", "concurrency": 3, "stop_early": True},
+], ids=["strategy", "tuner"])  # fmt: skip
+def test_the_command_of_a_run_of_trials_is_that_of_trials(changes):
+    trials = {name: value for name, value in changes.items() if name in TrialSettings.model_fields}
+    own = {name: value for name, value in changes.items() if name not in trials}
+    ways = {"training": "none", "selection": "trials", "trials": {"count": 7, "epochs": 2, **trials}}
+    line = command_of(SearchSettings.read({**SETTINGS, **own, **ways}, "test").model_dump(mode="json"))
+    words = [word for word in shlex.split(line.replace("\\\n", " ")) if not word.startswith("OMP_NUM_THREADS=")]
+    assert words[:2] == ["nasengine", "nni"]
+    read = typer.main.get_command(app).commands["nni"].make_context("nni", words[2:]).params
+    wanted = {"trials": 7, "epochs": 2, "space": SETTINGS["space"], **changes}
+    assert {name: read[name] for name in wanted} == wanted

@@ -33,7 +33,7 @@ def model(*nodes: onnx.NodeProto, inputs: Inputs | None = None, opset: int = 20)
 CONV, RELU = helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Relu", ["c"], ["y"])
 
 
-def refuse(path: Path, content: bytes | onnx.ModelProto, message: str) -> None:
+def check_refused(path: Path, content: bytes | onnx.ModelProto, message: str) -> None:
     path = path / "net.onnx"
     path.write_bytes(content if isinstance(content, bytes) else content.SerializeToString())
     with pytest.raises(TracingError, match=message) as caught:
@@ -44,16 +44,18 @@ def refuse(path: Path, content: bytes | onnx.ModelProto, message: str) -> None:
 
 def test_damaged_files(tmp_path):
     whole = model(CONV, RELU).SerializeToString()
-    refuse(tmp_path, b"", "expected an ONNX model, got an empty file; export it again")
-    refuse(tmp_path, whole[: len(whole) // 2], "expected an ONNX model, got a file that is none or that is cut short")
-    refuse(tmp_path, b"PK\x03\x04 a zip", "expected an ONNX model")
-    refuse(tmp_path, onnx.ModelProto(), "expected an ONNX model, got an empty file")
-    refuse(tmp_path, onnx.ModelProto(producer_name="me"), "expected an ONNX model with nodes, got none")
+    check_refused(tmp_path, b"", "expected an ONNX model, got an empty file; export it again")
+    check_refused(
+        tmp_path, whole[: len(whole) // 2], "expected an ONNX model, got a file that is none or that is cut short"
+    )
+    check_refused(tmp_path, b"PK\x03\x04 a zip", "expected an ONNX model")
+    check_refused(tmp_path, onnx.ModelProto(), "expected an ONNX model, got an empty file")
+    check_refused(tmp_path, onnx.ModelProto(producer_name="me"), "expected an ONNX model with nodes, got none")
 
 
 def test_names_do_not_reach_the_terminal_as_they_are(tmp_path):
     relu = helper.make_node("Relu", ["nowhere"], ["y"], name="a\n\x1b[31m" + 5000 * "b")
-    refuse(tmp_path, model(relu), r"node a\?\?\[31mb+\.\.\.$")
+    check_refused(tmp_path, model(relu), r"node a\?\?\[31mb+\.\.\.$")
 
 
 def test_folders_and_devices_are_no_files(tmp_path):
@@ -83,7 +85,7 @@ def test_files_of_two_gibibytes_are_not_read(tmp_path):
     ],
 )  # fmt: skip
 def test_graphs_that_are_none(tmp_path, nodes, message):
-    refuse(tmp_path, model(*nodes), message)
+    check_refused(tmp_path, model(*nodes), message)
 
 
 @pytest.mark.parametrize(
@@ -101,32 +103,32 @@ def test_graphs_that_are_none(tmp_path, nodes, message):
     ],
 )
 def test_inputs_that_are_no_images(tmp_path, inputs, message):
-    refuse(tmp_path, model(CONV, RELU, inputs=inputs), message)
+    check_refused(tmp_path, model(CONV, RELU, inputs=inputs), message)
 
 
 def test_token_ids_are_no_images(tmp_path):
     found = model(CONV, RELU)
     found.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
-    refuse(tmp_path, found, "input x: expected images of floating-point numbers or bytes, got type 7")
+    check_refused(tmp_path, found, "input x: expected images of floating-point numbers or bytes, got type 7")
 
 
 def test_old_opsets(tmp_path):
-    refuse(tmp_path, model(CONV, RELU, opset=6), "expected opset 7 or later, got 6; convert it")
+    check_refused(tmp_path, model(CONV, RELU, opset=6), "expected opset 7 or later, got 6; convert it")
 
 
 def test_too_many_nodes(tmp_path):
     found = model(CONV)
     found.graph.node.extend([RELU] * 100_000)
-    refuse(tmp_path, found, "expected at most 100000 nodes, got 100001")
+    check_refused(tmp_path, found, "expected at most 100000 nodes, got 100001")
 
 
 def test_too_many_slots_and_operations(tmp_path, monkeypatch):
     split = helper.make_node("Split", ["x"], [f"p{index}" for index in range(10_001)], axis=3)
-    refuse(tmp_path, model(split), "expected at most 10000 inputs and outputs, got 10002")
+    check_refused(tmp_path, model(split), "expected at most 10000 inputs and outputs, got 10002")
     monkeypatch.setattr("nasengine.tracing.graph_writer.MAX_OPERATIONS", 2_000)
     found = model(*(helper.make_node("Split", ["x"], [""] * 999 + [f"p{turn}"], axis=1) for turn in range(3)))
     found.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1_000
-    refuse(tmp_path, found, "expected at most 2000 operations")
+    check_refused(tmp_path, found, "expected at most 2000 operations")
 
 
 def test_long_chains_of_sums_take_no_room(tmp_path):
@@ -143,7 +145,7 @@ def test_long_chains_of_sums_take_no_room(tmp_path):
 def test_weights_of_impossible_sizes(tmp_path, dims):
     found = model(CONV, RELU)
     found.graph.initializer[0].dims[:] = dims
-    refuse(tmp_path, found, "stored weights: expected sizes of at most 1099511627776 values")
+    check_refused(tmp_path, found, "stored weights: expected sizes of at most 1099511627776 values")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_constants_do_not_grow(tmp_path, nodes):
     found = model(*nodes, helper.make_node("Add", ["x", "m"], ["y"]))
     for name, value in {"many": [2**30, 2**30], "none": 0, "most": 2**40, "one": 1}.items():
         found.graph.initializer.append(numpy_helper.from_array(numpy.array(value), name))
-    refuse(tmp_path, found, "expected a small constant, got shape")
+    check_refused(tmp_path, found, "expected a small constant, got shape")
 
 
 def outside(found: onnx.ModelProto, location: str) -> onnx.ModelProto:
@@ -184,13 +186,15 @@ def test_weights_outside_the_folder(tmp_path, location):
     (tmp_path / "up.data").write_bytes(b"")
     (folder / "link.data").symlink_to(tmp_path / "up.data")
     (folder / "round.data").symlink_to(folder / "round.data")
-    refuse(folder, outside(model(CONV, RELU), location), "weight w: expected external data inside its folder, got")
+    check_refused(
+        folder, outside(model(CONV, RELU), location), "weight w: expected external data inside its folder, got"
+    )
 
 
 def test_weights_of_attributes_outside_the_folder(tmp_path):
     stored = outside(model(CONV), "../up.data").graph.initializer[0]
     found = model(helper.make_node("Constant", [], ["v"], value=stored), CONV, RELU)
-    refuse(tmp_path, found, "expected external data inside its folder")
+    check_refused(tmp_path, found, "expected external data inside its folder")
 
 
 WHOLE = model(CONV, RELU, helper.make_node("Concat", ["c", "y"], ["z"], axis=1)).SerializeToString()

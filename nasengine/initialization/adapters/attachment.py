@@ -71,27 +71,20 @@ def attach_adapters(
     >>> adapted.ranks, [tuple(parameter.shape) for parameter in adapter_parameters(adapted.network)]
     ({'head': 2}, [(1, 6, 2), (1, 2, 8)])
     """
-    if adapted_layers(network):
-        raise ConfigError("adapters: expected a network without them, got one that has some; merge them first")
+    _check_plain(network)
     adapted, replaced = copied(network, config.num_classes, seed)
     whole = replaced | (classifiers(adapted.graph) if config.train_classifier else set())
     layers, skipped = _adaptable(adapted, config.layers, whole)
-    is_eva = config.initialization == "eva"
-    found = learn_directions(adapted, layers, batches, config, seed) if is_eva and layers else {}
+    found = _learned(adapted, layers, batches, config, seed)
     explained = {name: directions.explained_variance for name, directions in found.items()}
-    ranks = {name: largest_rank(layer, config) for name, layer in layers.items()}
-    if is_eva:
-        ranks = shared_ranks(explained, config.rank * len(layers))
-        skipped |= {name: _why_no_rank(explained[name]) for name, rank in ranks.items() if rank == 0}
-        ranks = {name: rank for name, rank in ranks.items() if rank > 0}
+    ranks = _ranks(layers, explained, config)
+    skipped |= {name: _why_no_rank(explained[name]) for name in layers if name not in ranks}
     _check_any(ranks, skipped)
     freeze(adapted, keep=whole | (norms(adapted) if config.train_norms else set()))
-    modules = {
-        name: _adapted(layers[name], rank, found.get(name), config, (seed, name)) for name, rank in ranks.items()
-    }
-    adapted.replace_modules(modules)
-    num_inputs = {name: directions.num_inputs for name, directions in found.items()}
-    return Adaptation(adapted, ranks, skipped, explained, num_inputs)
+    adapted.replace_modules(
+        {name: _adapted(layers[name], rank, found.get(name), config, (seed, name)) for name, rank in ranks.items()}
+    )
+    return Adaptation(adapted, ranks, skipped, explained, {name: found[name].num_inputs for name in found})
 
 
 def adapter_parameters(network: GraphNetwork) -> list[nn.Parameter]:
@@ -138,6 +131,29 @@ def _adaptable(
 def _too_small(layer: Layer) -> str:
     _, outputs, inputs = block_shape(layer)
     return f"its matrix of {outputs} x {inputs} has no lower rank"
+
+
+def _check_plain(network: GraphNetwork) -> None:
+    if adapted_layers(network):
+        raise ConfigError("adapters: expected a network without them, got one that has some; merge them first")
+
+
+def _learned(
+    network: GraphNetwork, layers: Mapping[str, Layer], batches: Iterable[Batch], config: AdapterConfig, seed: int
+) -> dict[str, InputDirections]:
+    """Directions of inputs for ``eva``; other initializations need none."""
+    is_needed = config.initialization == "eva" and layers
+    return learn_directions(network, layers, batches, config, seed) if is_needed else {}
+
+
+def _ranks(
+    layers: Mapping[str, Layer], explained_variance: Mapping[str, tuple[float, ...]], config: AdapterConfig
+) -> dict[str, int]:
+    """Of those layers that get an adapter."""
+    if config.initialization != "eva":
+        return {name: largest_rank(layer, config) for name, layer in layers.items()}
+    dealt = shared_ranks(explained_variance, config.rank * len(layers))
+    return {name: rank for name, rank in dealt.items() if rank > 0}
 
 
 def _why_no_rank(explained_variance: tuple[float, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nasengine.architecture import Architecture, CellEdge, CellGenotype
 from nasengine.errors import GenotypeError
-from nasengine.protocols import SearchSpace, SupportsSupernet
+from nasengine.protocols import SearchSpace, SupportsNamedGenes, SupportsSupernet
 from nasengine.strategies.genes import genes_of
 
 NO_EDGE = "(no edge)"
@@ -16,11 +16,13 @@ Gene = str | int | float | bool
 
 
 def flat_genes(space: SearchSpace, architecture: Architecture) -> dict[str, Gene]:
-    """Choices by place: the operation on each edge of each kind of cell, or the plain values of other genotypes.
+    """Choices by place: as the space names them, or the operation on each edge of each kind of cell, or plain values.
 
     Edges that a cell leaves out are there, too, so that all architectures of a space have the same columns.
     """
     genotype = architecture.genotype
+    if isinstance(space, SupportsNamedGenes):
+        return dict(space.named_genes(architecture))
     if isinstance(space, SupportsSupernet) and isinstance(genotype, CellGenotype):
         chosen = {
             (kind, edge.source, edge.target): edge.operation for kind in genotype.kinds for edge in genotype.edges(kind)
@@ -50,7 +52,9 @@ def declared_choices(space: SearchSpace, seen: Iterable[Mapping[str, Gene]]) -> 
         seen: parameters of the trials.
     """
     values: dict[str, dict[Gene, None]] = {}
-    if isinstance(space, SupportsSupernet):
+    if isinstance(space, SupportsNamedGenes):
+        values = {name: dict.fromkeys(known) for name, known in space.gene_choices.items()}
+    elif isinstance(space, SupportsSupernet):
         topology = space.topology
         for kind in topology.kinds:
             for index, (source, target) in enumerate(topology.edges):
@@ -64,13 +68,15 @@ def declared_choices(space: SearchSpace, seen: Iterable[Mapping[str, Gene]]) -> 
 
 
 def architecture_of(space: SearchSpace, genes: Mapping[str, object]) -> Architecture:
-    """The architecture of a space of cells that has these genes; other entries do not matter.
+    """The architecture that has these genes; other entries do not matter.
 
     Raises:
         GenotypeError: a gene is missing, or they make no architecture of the space.
     """
+    if isinstance(space, SupportsNamedGenes):
+        return space.from_named_genes(genes)
     if not isinstance(space, SupportsSupernet):
-        raise GenotypeError(f"space {space.name}: expected one of cells, whose genes name an architecture")
+        raise GenotypeError(f"space {space.name}: expected one whose genes name an architecture")
     topology = space.topology
     places = [(kind, source, target) for kind in topology.kinds for source, target in topology.edges]
     missing = [name for place in places if (name := _name(*place)) not in genes]

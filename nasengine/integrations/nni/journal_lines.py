@@ -68,8 +68,14 @@ class Epoch(BaseModel):
         return None if self.loss is None else {"default": -self.loss, **loss}
 
 
-class RoundEnd(BaseModel):
-    """Metrics of the end of a round: accuracies of finalists by their number."""
+class RaceLine(Line):
+    """Who is in the race, in the order of their numbers."""
+
+    genotypes: list[Text]
+
+
+class RoundLine(Line):
+    """The end of a round: accuracies of finalists by their number."""
 
     validation_accuracy: dict[Index, Fraction]
 

@@ -28,12 +28,9 @@ from nasengine.integrations.nni.experiment_database import PLATFORM, ExperimentD
 from nasengine.integrations.nni.recorded_run import RecordedRun
 from nasengine.integrations.nni.server import (
     API,
-    START_SECONDS,
     View,
     ask,
     free_port,
-    is_ready,
-    last_lines,
     server_folder,
 )
 from nasengine.pipeline.trial_results import LOGS, TrialResult, results_in
@@ -221,12 +218,7 @@ def last_error(log: Path) -> str:
 
 
 def _begin(view: View, secret: str) -> None:
-    last = time.monotonic() + START_SECONDS
-    while not is_ready(view.port):
-        view.check()
-        if time.monotonic() > last:
-            raise ViewError(f"NNI's server: expected an answer within {START_SECONDS:.0f} s: {last_lines(view.log)}")
-        time.sleep(LOOK_SECONDS / 3)
+    view.wait_until_ready(LOOK_SECONDS / 3)
     status, content = ask(view.port, "POST", f"{API}/experiment", {"X-NasEngine-Secret": secret})
     if status != http.client.OK:
         raise ViewError(f"NNI's server: expected it to start the experiment, got status {status}: {content[:200]!r}")

@@ -8,7 +8,8 @@ from nasengine.errors import ConfigError, NasEngineError
 from nasengine.integrations.nni.own_tuners import OwnTuner
 from nasengine.integrations.nni.proposals import Proposals
 from nasengine.pipeline.settings import SearchSettings
-from nasengine.protocols import Strategy, SupernetSpace
+from nasengine.pipeline.trial_results import with_more_trials
+from nasengine.protocols import ElasticSpace, Strategy, SupernetSpace
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
 
@@ -22,7 +23,8 @@ def opened_proposals(run: Path) -> Proposals:
     """
     store = RunStore.open(run)
     try:
-        settings = SearchSettings.read(store.settings, f"run folder {run}, settings")
+        where = f"run folder {run}"
+        settings = with_more_trials(SearchSettings.read(store.settings, f"{where}, settings"), store.events, where)
         if settings.trials is None:
             raise ConfigError(f"run folder {run}: expected a run of 'nasengine nni', got one of another command")
         space = registry.load("search space", settings.space)
@@ -32,7 +34,7 @@ def opened_proposals(run: Path) -> Proposals:
         raise
 
 
-def strategy_of(space: SupernetSpace, settings: SearchSettings) -> Strategy:
+def strategy_of(space: SupernetSpace | ElasticSpace, settings: SearchSettings) -> Strategy:
     """What proposes the trials of a run, new.
 
     Raises:

@@ -1,17 +1,17 @@
-"""NNI's own tuners as strategies, with one choice for each edge of a cell.
+"""NNI's own tuners as strategies, with one choice for each edge of a cell, or for each gene that a space names.
 
 Where a cell keeps only some of the edges into a node, which ones is a choice of its own: any choices together make an
 architecture. Choices of operations on edges that are left out mean nothing.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 from nasengine.architecture import Architecture, CellEdge, CellGenotype
 from nasengine.errors import ConfigError
-from nasengine.protocols import Evaluation, SupernetSpace
+from nasengine.protocols import ElasticSpace, Evaluation, SupernetSpace, SupportsNamedGenes
 
 WORST = 0.0
 """Accuracy that a failed trial is told to have: these tuners know no failures, and wait for every result."""
@@ -21,12 +21,12 @@ class OwnTuner:
     """TPE (Bergstra et al., 2011), evolution as in Real et al. (2017, arXiv 1703.01041), or random search, of NNI.
 
     Args:
-        space: of cells.
+        space: of cells, or one that names its genes.
         name: ``TPE``, ``Evolution`` or ``Random``.
         seed: of its proposals.
     """
 
-    def __init__(self, space: SupernetSpace, name: str, seed: int) -> None:
+    def __init__(self, space: SupernetSpace | ElasticSpace, name: str, seed: int) -> None:
         self.space, self.seed = space, seed % 2**31
         self.tuner = self._made(name)
         self._asked = 0
@@ -90,8 +90,23 @@ class OwnTuner:
         return tuner
 
 
-def choices_of(space: SupernetSpace) -> dict[str, Any]:
-    """The space as NNI states one: a choice of an operation for each edge, and of edges for nodes that keep some."""
+def choices_of(space: SupernetSpace | ElasticSpace) -> dict[str, Any]:
+    """The space as NNI states one: a choice of an operation for each edge, and of edges for nodes that keep some.
+
+    Raises:
+        ConfigError: neither cells nor named genes.
+    """
+    found = space.gene_choices if isinstance(space, SupportsNamedGenes) else _edge_choices(_of_cells(space))
+    return {name: {"_type": "choice", "_value": list(values)} for name, values in found.items()}
+
+
+def _of_cells(space: SupernetSpace | ElasticSpace) -> SupernetSpace:
+    if not isinstance(space, SupernetSpace):
+        raise ConfigError(f"space {space.name}: expected one of cells, or one that names its genes")
+    return space
+
+
+def _edge_choices(space: SupernetSpace) -> Mapping[str, Sequence[str]]:
     topology = space.topology
     found: dict[str, list[str]] = {}
     for kind in topology.kinds:
@@ -101,12 +116,14 @@ def choices_of(space: SupernetSpace) -> dict[str, Any]:
                 found[f"{kind} inputs of {target}"] = [" ".join(map(str, sources)) for sources in kept]
         for index, (source, target) in enumerate(topology.edges):
             found[f"{kind} {source}-{target}"] = list(topology.selectable(kind, index))
-    return {name: {"_type": "choice", "_value": values} for name, values in found.items()}
+    return found
 
 
-def decoded(space: SupernetSpace, choices: dict[str, Any]) -> Architecture:
+def decoded(space: SupernetSpace | ElasticSpace, choices: dict[str, Any]) -> Architecture:
     """The architecture that choices make."""
-    topology = space.topology
+    if isinstance(space, SupportsNamedGenes):
+        return space.from_named_genes(choices)
+    topology = _of_cells(space).topology
     edges: dict[str, list[CellEdge]] = {kind: [] for kind in topology.kinds}
     for kind in topology.kinds:
         for target in topology.targets:

@@ -11,9 +11,9 @@ from nasengine.integrations.nni.journal_lines import DataLine, Line, read
 from nasengine.integrations.nni.trial_costs import TrialCosts
 from nasengine.integrations.nni.trials import Trial, trials_of
 from nasengine.pipeline.settings import SearchSettings
-from nasengine.protocols import NetworkConfig, SupernetSpace
+from nasengine.protocols import ElasticSpace, NetworkConfig, SupernetSpace
 from nasengine.store.journal import Event, Journal
-from nasengine.store.run_store import JOURNAL_NAME, SUMMARY_NAME, read_summary
+from nasengine.store.run_store import JOURNAL_NAME, SUMMARY_NAME, in_force, read_summary
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RecordedRun:
         settings: what it was started with.
     """
 
-    def __init__(self, folder: Path, space: SupernetSpace, settings: SearchSettings) -> None:
+    def __init__(self, folder: Path, space: SupernetSpace | ElasticSpace, settings: SearchSettings) -> None:
         if settings.budget not in space.scales:
             raise ConfigError(f"run folder {folder}, settings, budget: expected one of {', '.join(space.scales)}")
         self.folder, self.space, self.settings = folder, space, settings
@@ -64,7 +64,7 @@ class RecordedRun:
         if seen == self._seen:
             return None
         self._seen = seen
-        events = self._journal.read()
+        events = in_force(self._journal.read())
         self._learn_costs(events)
         trials = trials_of(events, self.space, self._costs, str(self._journal.path))
         return Recording(

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,24 @@ class View:
                 f"NNI's server: expected it to run until it is stopped, got its end with code "
                 f"{self.process.returncode}: {last_lines(self.log)}"
             )
+
+    def wait_until_ready(self, pause: float) -> None:
+        """Look again and again whether it answers.
+
+        Args:
+            pause: seconds between two looks.
+
+        Raises:
+            ViewError: it has ended, or takes too long.
+        """
+        last = time.monotonic() + START_SECONDS
+        while not is_ready(self.port):
+            self.check()
+            if time.monotonic() > last:
+                raise ViewError(
+                    f"NNI's server: expected an answer within {START_SECONDS:.0f} s: {last_lines(self.log)}"
+                )
+            time.sleep(pause)
 
 
 def server_folder() -> Path:

@@ -23,7 +23,7 @@ from nasengine.integrations.nni.genes import architecture_of
 from nasengine.integrations.nni.trial_channel import TrialChannel
 from nasengine.integrations.nni.trial_file import Measured, TrialFile
 from nasengine.integrations.nni.watch import end_with_parent
-from nasengine.protocols import NetworkConfig, SupernetSpace
+from nasengine.protocols import ElasticSpace, NetworkConfig, SupernetSpace
 
 if TYPE_CHECKING:
     from nasengine.pipeline import SearchSettings
@@ -48,10 +48,11 @@ class Trial:
         self.settings: SearchSettings = settings_of(run)
         space = registry.load("search space", self.settings.space)
         data = next((event for event in Journal(run / JOURNAL_NAME).read() if event["event"] == "data"), None)
-        if not isinstance(space, SupernetSpace) or data is None or self.settings.trials is None:
+        if not isinstance(space, SupernetSpace | ElasticSpace) or data is None or self.settings.trials is None:
             raise StoreError(f"run folder {run}: expected a run of 'nasengine nni', got another")
         self.space, self.data, self.trials, self.report = space, data, self.settings.trials, report
         self.scale = self.settings.adjust(space.scales[self.settings.budget])
+        self.recipe = self.scale.final if isinstance(space, SupernetSpace) else self.scale.supernet
         self.config = NetworkConfig(
             data["num_classes"], tuple(data["image_shape"]), self.scale.final_channels, self.scale.final_cells
         )
@@ -115,7 +116,7 @@ class Trial:
             raise StoreError(f"expected the images that the run began with, got others from {dataset.name}")
         graph = self.space.to_graph(self.architecture, self.config)
         network = GraphNetwork(graph, seed_of(seed, "trial")).to(self.settings.device)
-        recipe = replace(scale.final, epochs=self.trials.epochs, auxiliary_weight=0.0)
+        recipe = replace(self.recipe, epochs=self.trials.epochs, auxiliary_weight=0.0)
         training = NetworkTraining("trial", network, dataset, recipe, seed=seed, split=dataset.train)
         value = 0.0
         for step in range(training.num_steps):

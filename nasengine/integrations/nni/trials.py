@@ -17,7 +17,8 @@ from nasengine.integrations.nni.journal_lines import (
     FinalistsLine,
     LimitsLine,
     PredictionLine,
-    RoundEnd,
+    RaceLine,
+    RoundLine,
     SampledPath,
     Step,
     TestLine,
@@ -30,7 +31,10 @@ from nasengine.store.journal import Event
 
 MAX_TRIALS = 20_000
 NETWORKS = {"winner": "winner", "random_baseline": "random"}
-_SELECTION = re.compile(r"selection(?:-leaf(\d{1,4}))?")
+_SELECTION = re.compile(r"selection(?:-(leaf\d{1,4}|\d{1,15}))?")
+"""Of a supernet, of a leaf, or within a further limit on macs."""
+_FINALIST = re.compile(r"finalist\d{1,6}")
+_WITHIN = re.compile(r"within-(\d{1,15})")
 
 
 @dataclass
@@ -98,6 +102,10 @@ class _Reader:
         kind = event["event"]
         if kind == "step":
             self._step(read(Step, event, self.where))
+        elif kind == "finalists":
+            self._race(read(RaceLine, event, self.where))
+        elif kind == "round":
+            self._end_round(read(RoundLine, event, self.where))
         elif kind == "test" and event.get("network") == "leaves":
             self._finalists(read(FinalistsLine, event, self.where))
         elif kind == "test":
@@ -115,29 +123,26 @@ class _Reader:
 
     def _step(self, line: Step) -> None:
         selection = _SELECTION.fullmatch(line.task)
-        if line.task in NETWORKS:
+        stage = _stage_of(line.task)
+        if stage is not None:
             epoch = read(Epoch, line.metrics, self.where).value
-            trial = self._trial(line.task, NETWORKS[line.task], line.began)
+            trial = self._trial(line.task, stage, line.began)
             trial.epochs += [] if epoch is None else [epoch]
-        elif line.task == "halving":
-            self._race(line)
+        elif _FINALIST.fullmatch(line.task):
+            self._finalist(line)
         elif selection is not None and "genotype" in line.metrics:
             path = read(SampledPath, line.metrics, self.where)
-            leaf = f"leaf{selection[1]}-" if selection[1] else ""
-            trial = self._trial(f"path-{leaf}{line.step}", "sampled path", line.began)
+            part = f"{selection[1]}-" if selection[1] else ""
+            trial = self._trial(f"path-{part}{line.step}", "sampled path", line.began)
             self._finish(trial, path.genotype, path.accuracy, line.time)
 
-    def _race(self, line: Step) -> None:
-        """An epoch of a finalist, or the end of a round."""
-        if "validation_accuracy" in line.metrics:
-            measured = read(RoundEnd, line.metrics, self.where).validation_accuracy
-            for index in measured:
-                self._trial(f"finalist-{index}", "finalist", line.began).ended = line.time
-            for index in set(self.accuracies) - set(measured):  # an earlier round dropped it
-                trial = self.trials[f"finalist-{index}"]
-                trial.status = "EARLY_STOPPED" if trial.status == "RUNNING" else trial.status
-            self.accuracies |= measured
-            return
+    def _race(self, line: RaceLine) -> None:
+        """The beginning of the race, with weights from the leaves."""
+        for index, text in enumerate(line.genotypes):
+            self._name(self._trial(f"finalist-{index}", "finalist", line.began), text)
+
+    def _finalist(self, line: Step) -> None:
+        """An epoch or a measurement of a finalist."""
         epoch = read(Epoch, line.metrics, self.where)
         if epoch.network is not None:
             trial = self._trial(f"finalist-{epoch.network}", "finalist", line.began)
@@ -145,8 +150,17 @@ class _Reader:
             if epoch.failure is not None:
                 trial.status, trial.ended, trial.message = "FAILED", line.time, epoch.failure
 
+    def _end_round(self, line: RoundLine) -> None:
+        measured = line.validation_accuracy
+        for index in measured:
+            self._trial(f"finalist-{index}", "finalist", line.began).ended = line.time
+        for index in set(self.accuracies) - set(measured):  # an earlier round dropped it
+            trial = self.trials[f"finalist-{index}"]
+            trial.status = "EARLY_STOPPED" if trial.status == "RUNNING" else trial.status
+        self.accuracies |= measured
+
     def _finalists(self, line: FinalistsLine) -> None:
-        """The journal names finalists when all is done; until then they have numbers only."""
+        """What became of the finalists, when all is done."""
         if len(line.leaves) != len(self.accuracies):
             raise StoreError(
                 f"{self.where}: expected the {len(self.accuracies)} finalists of the journal, got {len(line.leaves)}"
@@ -161,8 +175,9 @@ class _Reader:
             del self.trials[name]  # they are finalists now
 
     def _test(self, line: TestLine) -> None:
-        if line.network in NETWORKS:
-            trial = self._trial(line.network, NETWORKS[line.network], line.began)
+        stage = _stage_of(line.network)
+        if stage is not None:
+            trial = self._trial(line.network, stage, line.began)
             self._finish(trial, line.result.genotype, line.result.test_accuracy, line.time)
 
     def _ended(self, result: TrialResult) -> None:
@@ -211,3 +226,9 @@ class _Reader:
             raise StoreError(f"{self.where}: expected a genotype of {self.space.name}, got another: {fault}") from fault
         trial.genes, trial.genotype = flat_genes(self.space, architecture), text
         return self.costs.of(text, architecture)
+
+
+def _stage_of(network: str) -> str | None:
+    """Stage of a network that is trained at the end; None for the name of something else."""
+    within = _WITHIN.fullmatch(network)
+    return NETWORKS.get(network) if within is None else f"winner within {int(within[1]):,} macs"

@@ -22,7 +22,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,12 +31,9 @@ from nasengine.integrations.nni.experiment_database import PLATFORM, ExperimentD
 from nasengine.integrations.nni.recorded_run import Recording
 from nasengine.integrations.nni.server import (
     API,
-    START_SECONDS,
     View,
     ask,
     free_port,
-    is_ready,
-    last_lines,
     server_folder,
 )
 
@@ -93,12 +89,7 @@ def _environment(home: Path, secret: str) -> dict[str, str]:
 
 def _begin(view: View, secret: str) -> None:
     """Wait for the server, and have it open the experiment."""
-    last = time.monotonic() + START_SECONDS
-    while not is_ready(view.port):
-        view.check()
-        if time.monotonic() > last:
-            raise ViewError(f"NNI's server: expected an answer within {START_SECONDS:.0f} s: {last_lines(view.log)}")
-        time.sleep(POLL_SECONDS)
+    view.wait_until_ready(POLL_SECONDS)
     for method in ("POST", "GET"):  # open it, and look whether the run has ended
         status, content = ask(view.port, method, f"{API}/experiment", {"X-NasEngine-Secret": secret})
         if status != http.client.OK:

@@ -93,8 +93,7 @@ def score_edges(
 ) -> list[EdgeScore]:
     """Score edges on training batches until the best edge and its division are settled.
 
-    All edges see the same batches. An edge leaves the race as soon as hardly any bootstrap resample of the batches
-    makes it the best.
+    All edges see the same batches. An edge leaves the race when hardly any resample of them makes it the best.
 
     Args:
         supernet: stays as it is, running statistics included.
@@ -112,24 +111,28 @@ def score_edges(
         TrainingError: a gradient is not finite.
     """
     settings = settings or GradientMatching()
-    for key, candidates in edges.items():
-        if len(candidates) < num_groups:
-            raise ConfigError(f"edge {key}: expected at least {num_groups} candidates to split, got {len(candidates)}")
+    _check_candidates(edges, num_groups)
     found: dict[ChoiceKey, list[numpy.ndarray]] = {key: [] for key in edges}
     alive = list(edges)
     for number, (batch, mixture) in enumerate(zip(batches, mixtures, strict=False), start=1):
         for key in alive:
-            gram = gradient_gram(supernet, key, edges[key], mixture, batch, settings)
-            found[key].append(cosine_distance(gram))
-        if settings.stability is not None and number >= settings.min_batches:
-            alive, is_settled = _race(found, alive, num_groups, settings)
-            if is_settled:
-                break
-        if number == settings.max_batches:
+            found[key].append(cosine_distance(gradient_gram(supernet, key, edges[key], mixture, batch, settings)))
+        alive, is_settled = _race(found, alive, num_groups, settings)
+        if is_settled or number == settings.max_batches:
             break
+    _check_measured(found)
+    return [_score(key, tuple(edges[key]), matrices, num_groups, settings) for key, matrices in found.items()]
+
+
+def _check_candidates(edges: Selection, num_groups: int) -> None:
+    for key, candidates in edges.items():
+        if len(candidates) < num_groups:
+            raise ConfigError(f"edge {key}: expected at least {num_groups} candidates to split, got {len(candidates)}")
+
+
+def _check_measured(found: dict[ChoiceKey, list[numpy.ndarray]]) -> None:
     if not all(found.values()):
         raise ConfigError("gradient matching: expected edges and training batches to score them, got none")
-    return [_score(key, tuple(edges[key]), matrices, num_groups, settings) for key, matrices in found.items()]
 
 
 def best_edge(scores: Sequence[EdgeScore]) -> EdgeScore:
@@ -154,8 +157,9 @@ def _race(
     found: dict[ChoiceKey, list[numpy.ndarray]], alive: list[ChoiceKey], num_groups: int, settings: GradientMatching
 ) -> tuple[list[ChoiceKey], bool]:
     """Edges that may still be the best, and whether edge and division are settled, by resampling the batches."""
-    assert settings.stability is not None
-    number = len(found[alive[0]])
+    number = len(found[alive[0]]) if alive else 0
+    if settings.stability is None or number < settings.min_batches:
+        return alive, False
     rng = numpy.random.default_rng(number)
     counts = rng.multinomial(number, [1 / number] * number, size=settings.num_resamples) / number
     outcomes = []
@@ -221,9 +225,12 @@ def gradient_gram(
         loss = F.cross_entropy(logits.view(len(images) * times, -1), labels.repeat_interleave(times)) * times
         if loss.requires_grad:  # a path of dead ends leads to no weight that counts
             loss.backward()  # weights are given nothing: all that reaches them is recorded and dropped
-    result = gram.numpy()
-    if not numpy.isfinite(result).all():
+    return _finite(gram.numpy(), key)
+
+
+def _finite(found: numpy.ndarray, key: ChoiceKey) -> numpy.ndarray:
+    if not numpy.isfinite(found).all():
         raise TrainingError(
             f"gradient matching of edge {key}: expected finite gradients, got nan or inf; train with less"
         )
-    return result
+    return found

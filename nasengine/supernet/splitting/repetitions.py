@@ -6,6 +6,7 @@ each layer is called once, however many repetitions there are: small networks sp
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import numpy
@@ -72,7 +73,7 @@ def repeated_functions(
         elif operation.kind in _CHANNEL_BY_CHANNEL:
             functions.append(function)
         else:
-            functions.append(_one_after_the_other(function, times))
+            functions.append(partial(_one_after_the_other, function, times))
     return functions
 
 
@@ -115,11 +116,7 @@ class _Copies(torch.autograd.Function):
         return None, None, None
 
 
-def _one_after_the_other(function: Callable[..., Tensor], times: int) -> Callable[..., Tensor]:
+def _one_after_the_other(function: Callable[..., Tensor], times: int, *parts: Tensor) -> Tensor:
     """Any other function: repetitions become images of the batch and go back to the channels."""
-
-    def repeated(*parts: Tensor) -> Tensor:
-        y = function(*(part.unflatten(1, (times, -1)).flatten(0, 1) for part in parts))
-        return y.unflatten(0, (-1, times)).flatten(1, 2)
-
-    return repeated
+    y = function(*(part.unflatten(1, (times, -1)).flatten(0, 1) for part in parts))
+    return y.unflatten(0, (-1, times)).flatten(1, 2)

@@ -45,21 +45,23 @@ def unrolled_gradients(
     rate = optimizer.param_groups[0]["lr"]
     (own_batch, share), (own_held_out, held_out_share) = share_of(batch), share_of(held_out)
     stepped = _stepped(supernet, weights, mixture, own_batch, optimizer, share)
-
     targets = list(alphas.parameters())
     loss = _loss(supernet, stepped, mixture(False), own_held_out)
     gradients = _gradients(loss, [*targets, *stepped.values()], held_out_share)
     direct, direction = gradients[: len(targets)], dict(zip(stepped, gradients[len(targets) :], strict=True))
-    norm = torch.stack([part.norm() for part in direction.values()]).norm()
-    radius = FINITE_DIFFERENCE_RADIUS / norm.clamp(min=1e-12)
+    radius = _radius(direction)
     sides = []
     for sign in (1.0, -1.0):
         moved = {name: weight + sign * radius * direction[name] for name, weight in weights.items()}
         sides.append(_gradients(_loss(supernet, moved, mixture(False), own_batch), targets, share))
-    return loss.detach(), [
-        first - rate * (plus - minus) / (2 * radius)
-        for first, plus, minus in zip(direct, *sides, strict=True)
-    ]  # fmt: skip
+    differences = [(plus - minus, 2 * radius) for plus, minus in zip(*sides, strict=True)]
+    return loss.detach(), [first - rate * rise / run for first, (rise, run) in zip(direct, differences, strict=True)]
+
+
+def _radius(direction: dict[str, Tensor]) -> Tensor:
+    """Half the width of the central difference."""
+    norm = torch.stack([part.norm() for part in direction.values()]).norm()
+    return FINITE_DIFFERENCE_RADIUS / norm.clamp(min=1e-12)
 
 
 def _stepped(

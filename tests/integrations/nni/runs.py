@@ -48,13 +48,15 @@ class WrittenRun:
 
     def race(self) -> None:
         """Four finalists: one fails, one leaves after the first round, two reach the last."""
+        self.store.record("finalists", genotypes=list(PATHS), first_epochs=1)
         for network in range(3):
-            self.step("halving", network, network=network, loss=2.0 - network / 4, train_accuracy=0.3 + network / 10)
-        self.step("halving", 3, network=3, failure="loss is not finite")
-        self.step("halving", 4, validation_accuracy={"0": 0.31, "1": 0.42, "2": 0.53})
-        self.step("halving", 5, network=1, loss=1.5, train_accuracy=0.6)
-        self.step("halving", 6, network=2, loss=1.25, train_accuracy=0.7)
-        self.step("halving", 7, validation_accuracy={"1": 0.61, "2": 0.72})
+            metrics = {"network": network, "loss": 2.0 - network / 4, "train_accuracy": 0.3 + network / 10}
+            self.step(f"finalist{network}", 1, **metrics)
+        self.step("finalist3", 1, network=3, failure="loss is not finite")
+        self.store.record("round", number=0, validation_accuracy={"0": 0.31, "1": 0.42, "2": 0.53})
+        self.step("finalist1", 3, network=1, loss=1.5, train_accuracy=0.6)
+        self.step("finalist2", 3, network=2, loss=1.25, train_accuracy=0.7)
+        self.store.record("round", number=1, validation_accuracy={"1": 0.61, "2": 0.72})
 
     def train_winner(self) -> None:
         for epoch in range(3):

@@ -7,14 +7,7 @@ import pytest
 
 from nasengine.errors import StoreError
 from nasengine.integrations.nni import ExperimentDatabase
-from tests.integrations.nni.runs import PATHS, WrittenRun
-
-
-@pytest.fixture
-def run(tmp_path):
-    written = WrittenRun(tmp_path / "run")
-    yield written
-    written.store.close()
+from tests.integrations.nni.runs import PATHS
 
 
 @pytest.fixture

@@ -21,18 +21,13 @@ from nasengine.integrations.nni.server import API, ask
 from nasengine.store import RunStore
 from search_spaces.nasbench201 import NASBENCH201
 from tests.browser import CHROMIUM, DRIVER, opened_browser
-from tests.integrations.nni.trial_runs import begun, settings_of_trials, write_table
+from tests.integrations.nni.trial_runs import begun, settings_of_trials
 
 pytest.importorskip("nni_node", reason="NNI has no wheel for this machine")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="process groups end together on Linux and macOS only"),
 ]
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    return write_table(tmp_path_factory.mktemp("table") / "table.csv.gz")
 
 
 def experiment_of(folder: Path, settings) -> Experiment:

@@ -17,9 +17,9 @@ from nasengine.evaluation.table import read_table
 from nasengine.protocols import Evaluation
 from nasengine.randomness import seed_of
 from nasengine.store import Journal
+from nasengine.store.run_store import in_force
 from nasengine.strategies import RegularizedEvolution
 from search_spaces.nasbench201 import NASBENCH201
-from tests.integrations.nni.trial_runs import write_table
 
 pytest.importorskip("nni_node", reason="NNI has no wheel for this machine")
 pytestmark = [
@@ -28,11 +28,6 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parents[3]
 SECONDS = 240.0
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    return write_table(tmp_path_factory.mktemp("table") / "table.csv.gz")
 
 
 def text_of(process: psutil.Process) -> str:
@@ -133,8 +128,8 @@ def test_nothing_is_left_however_it_ends(tmp_path, table, end):
 
 
 def test_a_killed_server_loses_no_trial_and_none_runs_twice(tmp_path, table):
-    """Twice killed and resumed: the trials are those of a search that nothing disturbs."""
-    command = started(tmp_path, table, 7)
+    """Twice killed and resumed, with more trials at last: they are those of a search that nothing disturbs."""
+    command = started(tmp_path, table, 5)
     known: list[dict] = []
     for count in (2, 4):
         command.wait_for_trials(count)
@@ -145,7 +140,8 @@ def test_a_killed_server_loses_no_trial_and_none_runs_twice(tmp_path, table):
         assert command.events("trial")[: len(known)] == known
         known = command.events("trial")
         files = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "trials").glob("*.json")}
-        command = Command(tmp_path, "--resume", str(tmp_path / "run"), "--no-train")
+        more = ("--trials", "7") if count == 4 else ()
+        command = Command(tmp_path, "--resume", str(tmp_path / "run"), "--no-train", *more)
     code, output, errors = command.end()
     assert code == 0, errors
     trials = command.events("trial")
@@ -204,3 +200,10 @@ def test_a_run_of_trials_ends_as_a_search_does(tmp_path):
     assert nasengine("report", str(run))["faults"] == []
     again = nasengine("nni", "--resume", str(run), "--port", "0")
     assert again["winner"] == summary["winner"]
+    more = nasengine("nni", "--resume", str(run), "--trials", "4", "--port", "0")
+    assert more["trials"] == {"SUCCEEDED": 4}
+    events = in_force(Journal(run / "journal.jsonl").read())
+    assert [event["step"] for event in events if event.get("task") == "winner"] == list(range(10))
+    accuracies = {event["genotype"]: event["accuracy"] for event in events if event["event"] == "trial"}
+    assert accuracies[more["winner"]["genotype"]] == max(accuracies.values())
+    assert nasengine("report", str(run))["faults"] == []

@@ -7,6 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
+from nasengine.commands.nni_trials import with_trials
+from nasengine.errors import StoreError
+from nasengine.integrations.nni.opening import opened_proposals
+from nasengine.pipeline.trial_results import MORE_TRIALS, best_trial
+from nasengine.store import Journal
+from search_spaces.nasbench201 import NASBENCH201
 from tests.integrations.nni.trial_runs import begun, settings_of_trials, write_table
 
 pytest.importorskip("nni_node", reason="NNI has no wheel for this machine")
@@ -23,13 +29,13 @@ def refused(*arguments: str) -> str:
     ("arguments", "message"),
     [
         (("--space", "nope"), "search space 'nope' is unknown"),
-        (("--space", "hiaml"), "expected one of cells"),
+        (("--space", "hiaml"), "expected one that 'nasengine search' takes"),
         (("--strategy", "nope"), "strategy 'nope' is unknown"),
         (("--tuner", "SMAC"), "trials.tuner: input should be 'TPE', 'Evolution' or 'Random', got 'SMAC'"),
         (("--tuner", "TPE", "--strategy", "random"), "--tuner: expected no --strategy beside it"),
-        (("--trials", "0"), "trials.count: input should be greater than or equal to 1, got 0"),
-        (("--concurrency", "0"), "trials.concurrency: input should be greater than or equal to 1, got 0"),
-        (("--epochs", "0"), "trials.epochs: input should be greater than or equal to 1, got 0"),
+        (("--trials", "0"), "--trials: expected a number from 1 to 10000, got 0"),
+        (("--concurrency", "65"), "--concurrency: expected a number from 1 to 64, got 65"),
+        (("--epochs", "0"), "--epochs: expected a number from 1 to 10000, got 0"),
         (("--budget", "huge"), "budget: input should be 'quick', 'standard' or 'full', got 'huge'"),
         (("--table", "nowhere.csv"), "expected a CSV file, got No such file"),
         (("--column", "a"), "--column: expected a --table beside it"),
@@ -74,9 +80,30 @@ def test_folders_that_are_no_run_of_trials_are_not_resumed(tmp_path):
 def test_resumed_runs_keep_their_settings_and_their_table(tmp_path):
     table = write_table(tmp_path / "table.csv.gz")
     begun(tmp_path / "run", settings_of_trials(table))
-    assert "expected no other settings" in refused("--resume", str(tmp_path / "run"), "--trials", "9")
+    assert "expected no other settings" in refused("--resume", str(tmp_path / "run"), "--concurrency", "9")
     write_table(table, num_missing=1)
     assert "expected the one that the run began with" in refused("--resume", str(tmp_path / "run"), "--port", "0")
+
+
+def test_a_resumed_run_may_have_more_trials_and_not_fewer(tmp_path):
+    run = tmp_path / "run"
+    settings = settings_of_trials(count=12)
+    begun(run, settings)
+    for number in (30, 30, None):
+        found = with_trials(settings, run, number)
+    assert found.trials == settings.trials.model_copy(update={"count": 30})
+    assert [event["count"] for event in Journal(run / "journal.jsonl").read() if event["event"] == MORE_TRIALS] == [30]
+    assert "--trials: expected at least the 30 that the run has, got 29" in refused(
+        "--resume", str(run), "--trials", "29", "--port", "0"
+    )
+    assert "expected a number from 1 to 10000, got 20000" in refused(
+        "--resume", str(run), "--trials", "20000", "--port", "0"
+    )
+    proposals = opened_proposals(run)
+    assert proposals.count == 30
+    with pytest.raises(StoreError, match="expected 30 trials that have ended, got 0"):
+        best_trial(proposals.store, NASBENCH201, lambda found: True)
+    proposals.store.close()
 
 
 def test_other_versions_of_nni_are_refused(tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ def test_tpe_is_told_results():
     assert sequences[0][20:] != sequences[1][20:]
 
 
-@pytest.mark.parametrize("name", ["darts", "nasbench201"])
+@pytest.mark.parametrize("name", ["darts", "nasbench201", "mobilenet"])
 def test_any_choices_make_an_architecture(name):
     space, rng = registry.load("search space", name), random.Random(0)
     choices, seen = choices_of(space), set()

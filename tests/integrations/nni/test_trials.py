@@ -16,13 +16,6 @@ from tests.integrations.nni.runs import PATHS, WrittenRun
 NASBENCH201 = registry.load("search space", "nasbench201")
 
 
-@pytest.fixture
-def run(tmp_path):
-    written = WrittenRun(tmp_path / "run")
-    yield written
-    written.store.close()
-
-
 def trials_of(run):
     return {trial.id: trial for trial in run.recorded().read().trials}
 
@@ -73,13 +66,14 @@ def test_costs_are_those_of_the_final_network(run):
 
 def test_a_run_on_its_way_shows_what_is_known(run):
     run.sample_paths()
-    run.step("halving", 0, network=0, loss=2.0, train_accuracy=0.3)
+    run.step("finalist0", 1, network=0, loss=2.0, train_accuracy=0.3)
     recording = run.recorded().read()
     finalist = recording.trials[-1]
     assert (finalist.status, finalist.genes, finalist.final, finalist.ended) == ("RUNNING", {}, None, None)
     assert recording.ended is None
     run.race()
-    assert trials_of(run)["finalist-0"].status == "EARLY_STOPPED"
+    named = trials_of(run)["finalist-0"]
+    assert (named.status, named.genotype) == ("EARLY_STOPPED", PATHS[0])
 
 
 def test_a_journal_is_read_again_only_when_it_has_grown(run):
@@ -150,3 +144,21 @@ def test_infinite_losses_are_refused(run):
         file.write(json.dumps(line) + "\n")
     with pytest.raises(StoreError, match="expected loss of the kind"):
         run.recorded().read()
+
+
+def test_a_run_of_an_elastic_space_shows_its_subnets_and_the_answers_to_further_limits(tmp_path):
+    space, rng = registry.load("search space", "mobilenet"), random.Random(0)
+    texts = [space.format(space.sample(rng)) for _ in range(3)]
+    run = WrittenRun(tmp_path / "run", space="mobilenet", training="sandwich", strategy="regularized_evolution")
+    run.step("selection", 0, genotype=texts[0], accuracy=0.5)
+    run.step("selection-3000000", 0, genotype=texts[1], accuracy=0.4)
+    run.step("within-3000000", 0, loss=0.5, train_accuracy=0.75)
+    run.store.record("test", network="within-3000000", result={"genotype": texts[2], "test_accuracy": 0.8}, seconds=1)
+    trials = trials_of(run)
+    run.store.close()
+    assert {name: trial.final["default"] for name, trial in trials.items()} == {
+        "path-0": 0.5, "path-3000000-0": 0.4, "within-3000000": 0.8,
+    }  # fmt: skip
+    assert trials["within-3000000"].stage == "winner within 3,000,000 macs"
+    assert trials["within-3000000"].final["macs"] > 0
+    assert trials["path-0"].genes == space.named_genes(space.parse(texts[0]))

@@ -16,18 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
-from tests.integrations.nni.runs import WrittenRun
 
 pytest.importorskip("nni_node", reason="NNI has no wheel for this machine")
 ROOT = Path(__file__).parents[3]
 SECONDS = 60.0
-
-
-@pytest.fixture
-def run(tmp_path):
-    written = WrittenRun(tmp_path / "run")
-    yield written
-    written.store.close()
 
 
 class Command:
