@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FOLDER = "family"
 PASSED_ON = (
     "epochs", "tuning_epochs", "distillation_weight", "temperature", "elastic", "rescale", "depth_rule", "tuning_rate",
-    "compare",
+    "teacher_depth", "teacher_width", "compare",
 )  # fmt: skip
 """Options that are settings of a family as they are."""
 
@@ -68,7 +68,7 @@ def make_family(
         ConfigError: settings or sizes that cannot be, or a folder with another family.
     """
     from nasengine import registry
-    from nasengine.pipeline.family import Family
+    from nasengine.pipeline.family import AUXILIARY, TEACHER, Family
     from nasengine.pipeline.workers import Work
     from nasengine.report.family_picture import draw_family
 
@@ -78,7 +78,7 @@ def make_family(
     store = _opened(folder, settings)
     dumped = {"settings": search.settings.model_dump(mode="json"), "family": settings.model_dump(mode="json")}
     try:
-        summary = family.run(store, Work((), **dumped, store=store, needed_tasks=("auxiliary",), parent=parent))
+        summary = family.run(store, Work((), **dumped, store=store, needed_tasks=(TEACHER, AUXILIARY), parent=parent))
         picture = store.folder / "family.png"
         draw_family(summary, picture)
         return summary | {"picture": str(picture)}
@@ -123,8 +123,11 @@ def _opened(folder: Path, settings: "FamilySettings") -> "RunStore":
 
 
 def _compared(settings: dict[str, Any]) -> dict[str, Any]:
-    """What makes a family the same: contents count, not the places where they lie."""
-    return {name: value for name, value in settings.items() if name not in ("run", "learngene")}
+    """What makes a family the same: contents count, not the places where they lie.
+
+    Settings that are not given may be newer than the family.
+    """
+    return {name: value for name, value in settings.items() if name not in ("run", "learngene") and value is not None}
 
 
 def numbers(text: str, option: str) -> tuple[int, ...]:

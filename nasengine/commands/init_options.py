@@ -28,6 +28,12 @@ DepthRuleOption = Annotated[
 LearngeneOption = Annotated[
     Path | None, typer.Option(help="Begin with this one, made from the same genotype.", show_default="a new one")
 ]
+TeacherDepthOption = Annotated[
+    int | None, typer.Option(help="First train a network of this depth to learn from.", show_default="the winner")
+]
+TeacherWidthOption = Annotated[
+    int | None, typer.Option(help="Or of this width, or of both.", show_default="the winner")
+]
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class InitOptions:
     tuning_rate: Annotated[float, typer.Option(help="Learning rate of sizes, as a share of the run's.")] = 0.2
     rescale: Annotated[bool, typer.Option(help="Scale residual updates by the number of repeats.")] = False
     learngene: LearngeneOption = None
+    teacher_depth: TeacherDepthOption = None
+    teacher_width: TeacherWidthOption = None
     compare: Annotated[bool, typer.Option(help="Train each size from scratch for as many epochs, too.")] = True
     workers: WorkersOption = None
     out: Annotated[Path | None, typer.Option(help="Folder; goes on there.", show_default="RUN/family")] = None

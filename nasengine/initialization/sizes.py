@@ -1,9 +1,11 @@
 """Depth and width of networks, whichever way their search space states them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from nasengine.architecture import Architecture
 from nasengine.errors import ConfigError
+from nasengine.graph.computation_graph import ComputationGraph
 from nasengine.protocols import NetworkConfig, Resizable, SearchSpace
 
 
@@ -55,3 +57,24 @@ def sizes_of(space: SearchSpace, architecture: Architecture, config: NetworkConf
     (5, 16)
     """
     return space.sizes(architecture) if isinstance(space, Resizable) else (config.cells, config.channels)
+
+
+def check_distinct(graphs: Mapping[tuple[int, int], ComputationGraph]) -> None:
+    """See that networks of different sizes differ: spaces whose architectures are whole networks have one depth.
+
+    Args:
+        graphs: by depth and width; the size of the network that they come from among them.
+
+    Raises:
+        ConfigError: two sizes that are one network.
+    """
+    known: dict[ComputationGraph, tuple[int, int]] = {}
+    for size, graph in graphs.items():
+        other = known.setdefault(graph, size)
+        if other == size:
+            continue
+        name, index = ("depth", 0) if other[0] != size[0] else ("width", 1)
+        raise ConfigError(
+            f"sizes: expected a {name} to change the network, got the same one at {name}s {other[index]} and "
+            f"{size[index]}; networks of this space have a {name} of their own, so leave --{name}s out"
+        )

@@ -24,7 +24,7 @@ def cosine(recipe: TrainingRecipe, epoch: int) -> float:
 def make_optimizer(parameters: Iterable[nn.Parameter], recipe: TrainingRecipe) -> torch.optim.Optimizer:
     """The optimizer that a recipe names."""
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     return make_sgd(parameters, recipe)
 
 

@@ -17,7 +17,7 @@ from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import ComputationGraph, cost
 from nasengine.initialization.auxiliary_network import AuxiliaryNetwork
 from nasengine.initialization.learngene import Learngene, num_stored
-from nasengine.initialization.sizes import resized, sizes_of
+from nasengine.initialization.sizes import check_distinct, resized, sizes_of
 from nasengine.initialization.width import check_width, with_width
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.exporting import export_checked, file_hash
@@ -29,6 +29,8 @@ from nasengine.protocols import Exporter, NetworkConfig, SearchSpace, TaskState,
 from nasengine.randomness import seed_of
 from nasengine.store import RunStore
 
+TEACHER, AUXILIARY = "teacher", "auxiliary"
+"""Tasks that all members need."""
 LEARNGENE_NAME = "learngene.safetensors"
 COPY_NOISE = 0.02
 """How far copies of a channel are told apart, as a share of a weight's deviation: equal ones would stay equal."""
@@ -110,11 +112,26 @@ class Family:
         self.width = own_width if own_width in settings.widths else max(settings.widths)
         self._given = None if settings.learngene is None else self._read(Path(settings.learngene))
         self._graphs = {member: self.graph_of(member) for member in self.members}
+        own = Member(*ancestor.own_sizes)
+        check_distinct({(size.depth, size.width): self.graph_of(size) for size in dict.fromkeys((own, *self.members))})
         for member, graph in self._graphs.items():
             check_width(self.graph_of(replace(member, width=self.width)), graph)
         self._auxiliary_graphs = [self.graph_of(Member(depth, self.width)) for depth in self._auxiliary_depths()]
+        self._teacher_size = self._larger_teacher()
         if self._given is None:
             AuxiliaryNetwork(self._auxiliary_graphs, stages=settings.stages)
+
+    def _larger_teacher(self) -> Member | None:
+        """Size of the teacher that is trained for the family; None where the ancestor teaches."""
+        depth, width = self.settings.teacher_depth, self.settings.teacher_width
+        if depth is None and width is None:
+            return None
+        if self._given is not None:
+            raise ConfigError("teacher: expected none beside a learngene, which has learned already, got one")
+        own_depth, own_width = self.ancestor.own_sizes
+        found = Member(depth or own_depth, width or own_width)
+        self.graph_of(found)
+        return found
 
     def _auxiliary_depths(self) -> list[int]:
         """The deepest first: its stages count."""
@@ -152,6 +169,7 @@ class Family:
             "settings": self.settings.model_dump(),
             "learngene": self._sizes(learngene),
             "members": rows,
+            **self._teachers_figures(),
             "seconds": round(sum(event.get("seconds", 0.0) for event in store.events), 2),
         }
         store.write_summary(summary)
@@ -175,17 +193,33 @@ class Family:
 
     # --- the learngene ----------------------------------------------------------------------------------------------
 
+    def _teacher(self) -> GraphNetwork:
+        """Whom the auxiliary network learns from."""
+        if self._teacher_size is None:
+            return self.ancestor.network
+        network = GraphNetwork(self.graph_of(self._teacher_size), seed_of(self.settings.seed, TEACHER))
+        network = network.to(self.settings.device)
+        self._train(TEACHER, network, replace(self.ancestor.recipe, auxiliary_weight=0.0))
+        return network
+
+    def _teachers_figures(self) -> dict[str, Any]:
+        """Of a teacher that was trained for the family, for the summary."""
+        size = self._teacher_size
+        if size is None:
+            return {}
+        return {"teacher": {**asdict(size), "test_accuracy": self._measured(TEACHER, size, self._teacher())}}
+
     def _train_auxiliary(self) -> AuxiliaryNetwork:
         network = AuxiliaryNetwork(
-            self._auxiliary_graphs, stages=self.settings.stages, seed=seed_of(self.settings.seed, "auxiliary")
+            self._auxiliary_graphs, stages=self.settings.stages, seed=seed_of(self.settings.seed, AUXILIARY)
         ).to(self.settings.device)
         ancestor = self.ancestor
-        task = auxiliary_training(network, ancestor.network, ancestor.dataset, ancestor.recipe, self.settings)
-        run_task(task, "auxiliary", self.store, self.progress, seed=self.settings.seed)
+        task = auxiliary_training(network, self._teacher(), ancestor.dataset, ancestor.recipe, self.settings)
+        run_task(task, AUXILIARY, self.store, self.progress, seed=self.settings.seed)
         return network
 
     def _learngene(self, auxiliary: AuxiliaryNetwork) -> Learngene:
-        last = self.store.last("step", task="auxiliary")
+        last = self.store.last("step", task=AUXILIARY)
         manifest = {
             "lineage": self.ancestor.lineage,
             "settings": self.settings.model_dump(mode="json"),

@@ -26,6 +26,8 @@ class FamilySettings(BaseModel):
         rescale: scale residual updates by how often a unit is repeated.
         tuning_rate: learning rate of descendants as a share of the auxiliary network's.
         learngene, learngene_sha256: path and hash of one that is there already, instead of an auxiliary network.
+        teacher_depth, teacher_width: of a network of the ancestor's architecture that is trained first, as the ancestor
+            was, for the auxiliary network to learn from; None for both lets it learn from the ancestor.
         compare: train each size from scratch for as many epochs, too.
         seed, threads, device: as in a search.
     """
@@ -47,6 +49,8 @@ class FamilySettings(BaseModel):
     tuning_rate: float = Field(default=0.2, gt=0, le=10)
     learngene: str | None = None
     learngene_sha256: str | None = None
+    teacher_depth: int | None = Field(default=None, ge=1, le=4096)
+    teacher_width: int | None = Field(default=None, ge=1, le=4096)
     compare: bool = True
     seed: int = Field(default=0, ge=0, lt=2**63)
     threads: int = Field(default=1, ge=1)

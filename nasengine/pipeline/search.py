@@ -13,7 +13,7 @@ from nasengine.checkpoint import pack
 from nasengine.errors import StoreError
 from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.graph import cost, fingerprint
-from nasengine.initialization.sizes import resized, sizes_of
+from nasengine.initialization.sizes import check_distinct, resized, sizes_of
 from nasengine.network import GraphNetwork
 from nasengine.optimization import check_batches, check_same
 from nasengine.pipeline.device_summary import device_summary
@@ -127,8 +127,11 @@ class Search:
         config = self.architecture_search.final_config
         architecture = self.space.sample(random.Random(0))
         own = sizes_of(self.space, architecture, config)
-        for depth in chosen_sizes(*own, depths=self.settings.depths, widths=(), sizes=self.settings.sizes)["depths"]:
-            self.space.to_graph(*resized(self.space, architecture, config, depth=depth))
+        depths = chosen_sizes(*own, depths=self.settings.depths, widths=(), sizes=self.settings.sizes)["depths"]
+        check_distinct({
+            (depth, own[1]): self.space.to_graph(*resized(self.space, architecture, config, depth=depth))
+            for depth in dict.fromkeys((own[0], *depths))
+        })  # fmt: skip
 
     def record_inputs(self, store: RunStore) -> None:
         """Record images and limits, or see that they are those that the run began with.

@@ -1,5 +1,7 @@
 """Part of the page about the family: networks of other sizes that begin with what the winner knows."""
 
+from typing import Any
+
 from nasengine.protocols import SupernetSpace
 from nasengine.report.chart_style import MAX_ROWS, shown_of
 from nasengine.report.family_picture import family_figure
@@ -34,7 +36,17 @@ def family(content: RunContent, _: SupernetSpace | None) -> Html | None:
         ("learngene", f"{number(learngene['num_values'])} numbers, from which every size begins"),
         ("its networks", f"{number(learngene['num_values_of_members'])} numbers, {learngene['ratio']:.1f} times"),
         ("the winner", f"{found['lineage']['test_accuracy']:.4f} test accuracy"),
+        *_teacher(found),
         ("time", f"{found['seconds']:.0f} s"),
     ])  # fmt: skip
     note = shown_of(len(members), len(every), "networks")
     return joined([kept, picture(figure, "family", f"{text}.{note}", table(HEADER, rows, "Networks of the family"))])
+
+
+def _teacher(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Who taught the family, where it was not the winner."""
+    size = found.get("teacher")
+    if size is None:
+        return []
+    text = f"depth {size['depth']}, width {size['width']}, {size['test_accuracy']:.4f} test accuracy"
+    return [("learned from a larger network", text)]

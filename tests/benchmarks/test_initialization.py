@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.initialization_quality import ARMS, run, summary
+from benchmarks.initialization_quality import ARMS, longer_epochs, run, summary
 from benchmarks.initialization_setups import setups
 from benchmarks.results import ResultsFile
 from nasengine.data.digits import load
@@ -20,7 +20,7 @@ def test_all_arms_begin_and_rows_are_not_run_again(setup, tmp_path):
     results = ResultsFile(tmp_path / "rows.jsonl", ("arm", "depth", "seed", "settings"))
     rows = list(run(setup, results, seeds=[0], report=lambda line: None))
     assert {row["arm"] for row in rows} == {"scratch", "distillation", *ARMS}
-    assert len(rows) == 14
+    assert len(rows) == 16
     said: list[str] = []
     assert list(run(setup, results, seeds=[0], report=said.append)) == rows
     assert said == []
@@ -57,5 +57,20 @@ def test_figures_of_rows_made_by_hand(setup):
     assert found["accuracy_0_beats_scratch_1"] == "2 of 2"
     assert found["accuracy_1_beats_scratch_1"] == "0 of 2"  # level is not above
     assert found["accuracy_tenth_beats_scratch_full"] == "1 of 2"  # 0.85 is level with the mean of 0.8 and 0.9
+    assert found["accuracy_0_beats_scratch_full"] == "0 of 2"
+    assert found["times_fewer_epochs_0"] == 2.0  # 2 x 20 epochs from scratch against 20
     assert found["times_fewer_epochs_1"] == round(40 / 22, 2)
     assert found["times_fewer_unit_epochs_tenth"] == round(60 / (20 * 1.5 + 2 * 3), 2)
+
+
+def test_longer_sharing_takes_as_many_epochs_as_the_goal_allows(setup):
+    setup = replace(setup, recipe=replace(setup.recipe, epochs=40), depths=tuple(range(6, 16)))
+    assert longer_epochs(setup) == 60
+    common = {"benchmark": "init", "setup": "s", "data": "digits", "epochs": 40, "settings": "", "depth": 6, "seed": 0}
+    figures = {"accuracy_0": 0.9, "accuracy_1": 0.9, "accuracy_tenth": 0.9, "num_stored": 50}
+    scratch = common | {"arm": "scratch", "accuracy_1": 0.5, "accuracy_tenth": 0.6, "accuracy_full": 0.9}
+    rows = [scratch | {"num_stored": 100}, common | {"arm": "elastic stages, longer"} | figures]
+    found = {row["arm"]: row for row in summary(setup, rows)}["elastic stages, longer"]
+    assert found["times_fewer_epochs_0"] == pytest.approx(400 / 60, abs=0.01)
+    assert found["times_fewer_epochs_1"] == pytest.approx(400 / 70, abs=0.01)
+    assert found["accuracy_0_beats_scratch_full"] == "1 of 1"  # level counts, after all epochs

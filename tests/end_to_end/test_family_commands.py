@@ -99,6 +99,7 @@ def test_a_family_that_was_killed_goes_on(finished, tmp_path):
     (("--depths", "2,3", "--stages", "3", "--out", "OUT"), "expected at least 3 units"),
     (("--epochs", "-1", "--out", "OUT"), "greater than or equal to 1"),
     (("--temperature", "0", "--out", "OUT"), "greater than 0"),
+    (("--teacher-depth", "0", "--out", "OUT"), "greater than or equal to 1"),
     (("--learngene", "missing.safetensors", "--out", "OUT"), "missing.safetensors"),
 ])  # fmt: skip
 def test_wrong_input_is_one_sentence(finished, tmp_path, options, message):

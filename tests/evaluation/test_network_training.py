@@ -12,6 +12,7 @@ from nasengine.network import GraphNetwork
 from nasengine.protocols import NetworkConfig, TrainingRecipe
 from search_spaces.darts import DARTS
 from search_spaces.nasbench201 import NASBENCH201
+from search_spaces.vision_transformer import VISION_TRANSFORMER
 
 
 def test_digits_are_learned_and_training_resumes_bit_for_bit():
@@ -32,6 +33,23 @@ def test_digits_are_learned_and_training_resumes_bit_for_bit():
     other.load_state(state)
     assert [other.run_step(step) for step in (6, 7)] == metrics
     expected = training.state().tensors
+    assert all(torch.equal(value, expected[name]) for name, value in other.state().tensors.items())
+
+
+def test_training_by_adamw_resumes_bit_for_bit():
+    few = load().reduced(200, 60, None, 0)
+    sizes = VISION_TRANSFORMER.parse("depth=2,width=16,heads=2,ratio=2,patch=4")
+    graph = VISION_TRANSFORMER.to_graph(sizes, NetworkConfig(10, (1, 8, 8)))
+    recipe = TrainingRecipe(epochs=4, batch_size=50, learning_rate=2e-3, optimizer="adamw", warmup_epochs=1)
+    whole = NetworkTraining("network", GraphNetwork(graph, 0), few, recipe, seed=0)
+    losses = [whole.run_step(step)["loss"] for step in range(2)]
+    state = copy.deepcopy(whole.state())
+    losses += [whole.run_step(step)["loss"] for step in (2, 3)]
+    assert losses[-1] < losses[0]
+    other = NetworkTraining("network", GraphNetwork(graph, 5), few, recipe, seed=0)
+    other.load_state(state)
+    assert [other.run_step(step)["loss"] for step in (2, 3)] == losses[2:]
+    expected = whole.state().tensors
     assert all(torch.equal(value, expected[name]) for name, value in other.state().tensors.items())
 
 

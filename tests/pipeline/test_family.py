@@ -115,6 +115,28 @@ def test_a_family_begins_with_a_learngene_that_is_there(ancestor, tmp_path):
     assert 0 < found.manifest["metrics"]["train_accuracy"] <= 1
 
 
+def test_a_larger_teacher_is_trained_first(ancestor, tmp_path):
+    settings = SETTINGS.model_copy(update={"depths": (1,), "epochs": 1, "teacher_depth": 3, "teacher_width": 8})
+    plain = run(tmp_path / "plain", ancestor, settings=SETTINGS.model_copy(update={"depths": (1,), "epochs": 1}))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "taught", ancestor, Interrupting(3), settings)
+    taught = run(tmp_path / "taught", ancestor, settings=settings)
+    assert (taught["teacher"]["depth"], taught["teacher"]["width"]) == (3, 8)
+    assert "teacher" not in plain
+    events = [json.loads(line) for line in (tmp_path / "taught" / "journal.jsonl").read_text().splitlines()]
+    steps = [event["task"] for event in events if event["event"] == "step"]
+    assert steps[:5] == ["teacher"] * 4 + ["auxiliary"]  # as many epochs as the ancestor's
+    learned = [Learngene.load(tmp_path / name / "learngene.safetensors").tensors for name in ("plain", "taught")]
+    assert any(not torch.equal(value, learned[1][name]) for name, value in learned[0].items())
+
+
+def test_a_learngene_has_no_teacher(ancestor, tmp_path):
+    path = run(tmp_path, ancestor)["learngene"]["path"]
+    settings = SETTINGS.model_copy(update={"learngene": path, "teacher_depth": 5})
+    with pytest.raises(ConfigError, match="teacher: expected none beside a learngene"):
+        Family(settings, ancestor, None, Interrupting())
+
+
 def test_stages_of_a_transformer_are_those_of_the_paper(ancestor, tmp_path):
     text = "depth=16,width=16,heads=2,ratio=2,patch=4"
     architecture = VISION_TRANSFORMER.parse(text)
