@@ -77,7 +77,6 @@ def _setting(space: str, data: str, budget: str, measured: int | None) -> "Setti
 
     from benchmarks.elastic_supernets import Setting
     from nasengine import registry
-    from nasengine.pipeline.elastic_search import VALIDATION_SHARE
     from nasengine.protocols import ElasticSpace
 
     found = registry.load("search space", space)
@@ -86,7 +85,7 @@ def _setting(space: str, data: str, budget: str, measured: int | None) -> "Setti
     scale = found.scales[budget]
     images = load(data).reduced(scale.max_train_images, scale.max_test_images, scale.max_image_size, 0)
     scale = replace(scale, sampled_paths=measured or scale.sampled_paths)
-    return Setting(found, scale, images.with_validation(VALIDATION_SHARE))
+    return Setting(found, scale, images)
 
 
 def _supernets(setting: "Setting", seeds: list[int]) -> "dict[int, TrainedSupernet]":

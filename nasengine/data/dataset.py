@@ -14,7 +14,6 @@ from nasengine.data.batches import Augmentation
 from nasengine.errors import DataError
 
 MIN_IMAGES_A_CLASS = 3
-HALF = 0.5
 Statistics = tuple[float, ...]
 
 
@@ -44,8 +43,8 @@ class ImageDataset:
 
     Args:
         name: where they came from.
-        train: trains weights while searching (half of the training images, as in DARTS; ``with_validation``).
-        validation: trains architecture weights and decides selections (the others).
+        train: trains weights while searching (half of the training images, as in DARTS).
+        validation: trains architecture weights and decides selections (the other half).
         test: is not touched before the final figures.
         class_names: by class index.
         mean, std: of each channel of the training images, on the scale from 0 to 1.
@@ -75,7 +74,10 @@ class ImageDataset:
     @property
     def all_training(self) -> Split:
         """Both halves of the training images, for the final training."""
-        return _joined(self.train, self.validation)
+        return Split(
+            torch.cat([self.train.images, self.validation.images]),
+            torch.cat([self.train.labels, self.validation.labels]),
+        )
 
     def to(self, device: torch.device) -> "ImageDataset":
         """The same dataset with all images on a device."""
@@ -90,27 +92,6 @@ class ImageDataset:
             digest.update(split.images.cpu().numpy().tobytes())
             digest.update(split.labels.cpu().numpy().tobytes())
         return digest.hexdigest()
-
-    def with_validation(self, share: float, seed: int = 0) -> "ImageDataset":
-        """The same images, with less of the training images held back for validation.
-
-        Args:
-            share: of every class of the training images; ``HALF`` leaves everything as it is.
-            seed: which they are.
-
-        Raises:
-            DataError: a share that is not above 0 and at most half.
-        """
-        if not 0 < share <= HALF:
-            raise DataError(f"validation images: expected a share above 0 and at most {HALF}, got {share}")
-        if share == HALF:
-            return self
-        kept, moved = split_by_class(self.validation.labels.cpu(), share / HALF, seed)
-        return replace(
-            self,
-            train=_joined(self.train, self.validation.take(moved)),
-            validation=self.validation.take(kept),
-        )
 
     def reduced(self, max_train: int | None, max_test: int | None, max_size: int | None, seed: int) -> "ImageDataset":
         """Fewer images (the same share of every class) and smaller ones (averaged), where the limits ask for it."""
@@ -159,7 +140,7 @@ def make_dataset(
             f"data {name}: expected test images of {tuple(training.images.shape[1:])} (channels, height, width) "
             f"as in training, got {tuple(test.images.shape[1:])}"
         )
-    first, second = split_by_class(training.labels, HALF, seed)
+    first, second = split_by_class(training.labels, 0.5, seed)
     mean, std = channel_statistics(training.images)
     return ImageDataset(name, training.take(first), training.take(second), test, class_names, mean, std, augmentation)
 
@@ -190,10 +171,6 @@ def split_by_class(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Ten
         first.append(members[:cut])
         second.append(members[cut:])
     return torch.cat(first).sort().values, torch.cat(second).sort().values
-
-
-def _joined(first: Split, second: Split) -> Split:
-    return Split(torch.cat([first.images, second.images]), torch.cat([first.labels, second.labels]))
 
 
 def _shrink(split: Split, limit: int | None, seed: int) -> Split:

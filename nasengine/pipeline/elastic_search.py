@@ -28,8 +28,6 @@ from nasengine.supernet.training import recalibrate
 from nasengine.targets import Constraint, Constraints, Device, load_target
 
 ANY_DEVICE = "any-onnx"
-VALIDATION_SHARE = 0.2
-"""Of the training images. They only choose among subnets, so that the weights may learn from the others."""
 PHASES = {"sandwich": sandwich, "shrinking": shrinking}
 
 
@@ -72,7 +70,7 @@ class ElasticSearch:
     ) -> None:
         _check_settings(settings)
         self.settings, self.scale, self.space = settings, scale, space
-        self.dataset = dataset.with_validation(VALIDATION_SHARE)
+        self.dataset = dataset
         self.make_strategy, self.progress = make_strategy, progress
         self.final_config = NetworkConfig(
             dataset.num_classes, dataset.image_shape, scale.supernet_channels, scale.supernet_cells

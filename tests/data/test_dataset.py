@@ -84,23 +84,6 @@ def test_reduced_datasets_keep_their_classes():
     assert small.fingerprint() != digits.fingerprint()
 
 
-def test_fewer_images_may_be_held_back_for_validation():
-    digits = load()
-    found = digits.with_validation(0.2)
-    assert len(found.validation) == pytest.approx(0.2 * len(digits.all_training), abs=10)
-    assert set(torch.bincount(found.validation.labels).tolist()) <= {27, 28, 29, 30}
-    before, after = (torch.cat([x.flatten(1), y[:, None]], 1).unique(dim=0) for x, y in (
-        (part.all_training.images, part.all_training.labels) for part in (digits, found)
-    ))  # fmt: skip
-    assert torch.equal(before, after)
-    assert len(found.all_training) == len(digits.all_training)
-    assert digits.with_validation(0.5) is digits
-    assert torch.equal(found.test.images, digits.test.images)
-    for share in (0.0, 0.6):
-        with pytest.raises(DataError, match=f"validation images: expected a share above 0 .* got {share}"):
-            digits.with_validation(share)
-
-
 def test_crops_are_windows_of_the_padded_image():
     images = torch.arange(1, 1 + 2 * 16.0).reshape(2, 1, 4, 4)
     cropped = augment(images, Augmentation(crop_padding=1), torch.Generator().manual_seed(0))

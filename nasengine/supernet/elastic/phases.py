@@ -67,17 +67,3 @@ def choices_at(phases: tuple[Phase, ...], epoch: int) -> tuple[tuple[str, ...], 
             return phase.choices, tuple(one for one in phase.choices if is_first and one not in (before or ()))
         begin, before = begin + phase.epochs, phase.choices
     raise ConfigError(f"elastic training: expected an epoch below {begin}, got {epoch}")
-
-
-def place_in_cosine(phases: tuple[Phase, ...], epoch: int) -> tuple[int, int]:
-    """An epoch's place on its cosine of learning rates, from 0, and that cosine's epochs.
-
-    There are two: one while the largest network is trained alone, one for all the rest. Small networks learn little at
-    the low rates at which the largest one ends.
-
-    >>> [place_in_cosine(shrinking(9, ("kernel", "depth")), epoch) for epoch in (2, 3, 8)]
-    [(2, 3), (0, 6), (5, 6)]
-    """
-    alone = next((place for place, phase in enumerate(phases) if phase.choices), len(phases))
-    first, second = (sum(phase.epochs for phase in part) for part in (phases[:alone], phases[alone:]))
-    return (epoch, first) if epoch < first else (epoch - first, second)

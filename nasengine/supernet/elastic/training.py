@@ -4,7 +4,6 @@ The sandwich rule and in-place distillation: Yu and Huang, 2019, arXiv 1903.0513
 """
 
 import random
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,7 +27,7 @@ from nasengine.optimization import (
 )
 from nasengine.protocols import TaskState, TrainingRecipe
 from nasengine.randomness import seed_of, seeded_generator
-from nasengine.supernet.elastic.phases import Phase, choices_at, place_in_cosine, sandwich
+from nasengine.supernet.elastic.phases import Phase, choices_at, sandwich
 from nasengine.supernet.elastic.sorting import sort_channels
 from nasengine.supernet.elastic.supernet import ElasticSupernet
 
@@ -42,7 +41,7 @@ class ElasticTraining:
     Args:
         supernet: trained in place.
         dataset: weights learn from ``train``.
-        recipe: training of the weights; its learning rates run twice, see ``place_in_cosine``.
+        recipe: training of the weights; one cosine of learning rates over all phases.
         seed: of the run.
         phases: what is elastic when; those of ``sandwich`` by default. They have the recipe's epochs together.
         num_random: subnets of a step beside the largest and the smallest.
@@ -94,8 +93,7 @@ class ElasticTraining:
         choices, new = choices_at(self.phases, epoch)
         if sum(sort_channels(self.supernet, choice) for choice in new):
             self.optimizer.state.clear()  # momenta were those of channels in the old order
-        place, length = place_in_cosine(self.phases, epoch)
-        rate = cosine(replace(self.recipe, epochs=length), place)
+        rate = cosine(self.recipe, epoch)
         set_learning_rate(self.optimizer, rate)
         self.supernet.train()
         rng = random.Random(seed_of(self.seed, "subnets", epoch))

@@ -11,7 +11,7 @@ from nasengine.data import evaluation_batches
 from nasengine.errors import ConfigError
 from nasengine.evaluation import SharedWeightsEvaluator
 from nasengine.protocols import NetworkConfig, TrainingRecipe
-from nasengine.supernet.elastic import ElasticSupernet, ElasticTraining, Phase, sandwich, shrinking
+from nasengine.supernet.elastic import ElasticSupernet, ElasticTraining, Phase, shrinking
 from nasengine.supernet.elastic.phases import choices_at
 
 RECIPE = TrainingRecipe(epochs=4, batch_size=40, learning_rate=0.1)
@@ -77,20 +77,6 @@ def test_phases_shrink_one_choice_after_the_other():
     assert choices_at(phases, 6) == (CHOICES[:1], ())
     assert choices_at(phases, 12) == (CHOICES, CHOICES[3:])
     assert [phase.epochs for phase in shrinking(5, CHOICES)] == [1] * 5
-
-
-@pytest.mark.parametrize(
-    "phases", [sandwich(6, CHOICES), shrinking(7, CHOICES), (Phase(4, CHOICES),)], ids=["sandwich", "shrinking", "one"]
-)
-def test_learning_rates_begin_anew_where_networks_begin_to_shrink(fresh, dataset, phases):
-    epochs = sum(phase.epochs for phase in phases)
-    recipe = TrainingRecipe(epochs=epochs, batch_size=1000, learning_rate=0.01, final_learning_rate=0.0)
-    task = ElasticTraining(fresh, dataset, recipe, seed=0, phases=phases, num_random=0)
-    rows = [task.run_step(epoch) for epoch in range(epochs)]
-    first = next((place for place, row in enumerate(rows) if row["elastic"]), None)
-    for place, row in enumerate(rows):
-        assert (row["learning_rate"] == 0.01) == (place in (0, first))
-        assert place in (0, first) or row["learning_rate"] < rows[place - 1]["learning_rate"]
 
 
 def test_channels_are_sorted_when_widths_become_elastic(fresh, dataset, monkeypatch):
