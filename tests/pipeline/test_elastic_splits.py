@@ -100,7 +100,7 @@ def test_leaves_that_workers_train_are_those_of_a_run_without_them(finished, tmp
     expected, _, _ = finished
 
     class Elsewhere:
-        """Does leaves in searches of their own, as worker processes do."""
+        """Does leaves and networks in searches of their own, as worker processes do."""
 
         def __init__(self) -> None:
             self.done: list[tuple[str, ...]] = []
@@ -109,16 +109,15 @@ def test_leaves_that_workers_train_are_those_of_a_run_without_them(finished, tmp
             return nullcontext()
 
         def do(self, work) -> None:
-            assert work.needed_tasks == ("supernet",)
             for part in reversed(work.parts):
-                assert part.kind == LEAF
+                assert work.needed_tasks == (("supernet",) if part.kind == LEAF else ("supernet", "leaf0", "leaf1"))
                 make().do(part, work.store)
                 self.done.append(part.tasks)
 
     workers = Elsewhere()
     summary, search = run(tmp_path / "run", workers=workers)
-    assert workers.done == [("leaf1",), ("leaf0",)]
-    assert not [task for task, _ in search.progress.steps if task.startswith("leaf")]
+    assert workers.done == [("leaf1",), ("leaf0",), ("random_baseline",), ("winner",)]
+    assert not [task for task, _ in search.progress.steps if task.startswith(("leaf", "winner", "random"))]
     assert summary["winner"] == expected["winner"]
 
 

@@ -124,8 +124,8 @@ def test_a_whole_supernet_proposes_several_paths_by_loss(tmp_path):
     steps = [event["metrics"] for event in store.find("step", task="selection")]
     assert len(steps) == 10
     best = sorted({step["genotype"]: step["loss"] for step in steps}.items(), key=lambda entry: entry[1])[:2]
-    (halving,) = store.find("step", task="halving")
-    assert set(halving["metrics"]["validation_accuracy"]) == {"0", "1"}
+    (ended,) = store.find("round")
+    assert set(ended["validation_accuracy"]) == {"0", "1"}
     assert summary["winner"]["genotype"] in [genotype for genotype, _ in best]
 
 
