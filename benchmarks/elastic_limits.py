@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-from benchmarks.elastic_supernets import PASSES, Setting, TrainedSupernet, limits_of, recalibrated
+from benchmarks.elastic_supernets import PASSES, Setting, TrainedSupernet, limits_of
 from benchmarks.results import ResultsFile, Row, data_name, machine
 from nasengine.architecture import Architecture
 from nasengine.errors import ConfigError
 from nasengine.evaluation import NetworkTraining, accuracy
 from nasengine.network import GraphNetwork
+from nasengine.pipeline.recalibration import recalibrated
 from nasengine.protocols import TrainingRecipe
 from nasengine.randomness import seed_of
 from nasengine.selection import MakeStrategy

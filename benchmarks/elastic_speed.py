@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from benchmarks.elastic_supernets import BATCH_SIZE, NUM_BATCHES, recalibrated
 from benchmarks.results import Row, data_name, machine
 from nasengine.architecture import Architecture
 from nasengine.data import ImageDataset
 from nasengine.evaluation import SharedWeightsEvaluator, accuracy
 from nasengine.network import GraphNetwork
+from nasengine.pipeline.recalibration import BATCH_SIZE, NUM_BATCHES, recalibrated
 from nasengine.protocols import ElasticSpace, NetworkConfig
 from nasengine.supernet.elastic import ElasticSupernet
 

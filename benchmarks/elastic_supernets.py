@@ -5,28 +5,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 from torch import is_grad_enabled, nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from nasengine.architecture import Architecture
-from nasengine.data import ImageDataset, batches
+from nasengine.data import ImageDataset
 from nasengine.evaluation import SharedWeightsEvaluator
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.elastic_prediction import SubnetScores, with_scores
 from nasengine.pipeline.elastic_search import PHASES
+from nasengine.pipeline.recalibration import recalibrated
 from nasengine.protocols import ElasticSpace, NetworkConfig, SearchScale, Strategy
-from nasengine.randomness import seed_of, seeded_generator
+from nasengine.randomness import seed_of
 from nasengine.selection import MakeStrategy, SampledPathSelection
 from nasengine.strategies import WithinLimits
 from nasengine.supernet.elastic import ElasticSupernet, ElasticTraining
-from nasengine.supernet.training import recalibrate
 
 PASSES = 3
 """Cost of a training step over that of its forward pass: the gradients of inputs and of weights cost as much each."""
-BATCH_SIZE, NUM_BATCHES = 128, 8
 
 
 @dataclass(frozen=True)
@@ -112,13 +110,6 @@ class TrainedSupernet:
     def network(self, architecture: Architecture) -> GraphNetwork:
         """A subnet as a network of its own, with statistics of training images, as a search begins to fine-tune it."""
         return recalibrated(self.supernet.extract(architecture), self.setting.dataset, self.seed)
-
-
-def recalibrated(network: GraphNetwork, dataset: ImageDataset, seed: int) -> GraphNetwork:
-    """A network with statistics of training images for the weights that it has now, as searches end with it."""
-    feed = batches(dataset.train, dataset, BATCH_SIZE, seeded_generator(seed, "recalibration"))
-    recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
-    return network
 
 
 class Macs:

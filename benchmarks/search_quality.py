@@ -42,14 +42,13 @@ MACRO_SCALE = replace(
     supernet=TrainingRecipe(
         epochs=11, half_size_epochs=7, batch_size=128, learning_rate=0.1, final_learning_rate=0.001
     ),
-    sampled_paths=160, path_images=1_000, finalists_per_leaf=6, halving_epochs=2,
+    sampled_paths=160, path_images=1_000, finalists_per_leaf=6, halving_epochs=0,
     final_channels=8, final_cells=1,
     max_train_images=40_000, max_image_size=None,
 )  # fmt: skip
 """Sizes for NAS-Bench-Macro and fifteen minutes a seed: 20,000 images to learn from, 20,000 to decide on, of 16x16 for
 seven epochs and of 32x32 after that, since its last stage would be of 2x2 pixels otherwise. The best six of 160 paths,
-measured on 1,000 images, are compared on all; the better half is trained by itself for two epochs, the best two for
-four."""
+measured on 1,000 images, are compared on all."""
 
 SCALES = {"nasbench_macro": MACRO_SCALE}
 """Sizes of the spaces that have their own."""

@@ -2,16 +2,16 @@
 
 import copy
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from nasengine.architecture import Architecture
-from nasengine.data import ImageDataset, batches
+from nasengine.data import ImageDataset
 from nasengine.errors import TrainingError, WorkerError
 from nasengine.evaluation import SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
 from nasengine.pipeline.feasibility import Feasibility
 from nasengine.pipeline.finalists import FinalistRace
 from nasengine.pipeline.prediction import rank_pool
+from nasengine.pipeline.recalibration import recalibrated
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.split_schedule import schedule_of
 from nasengine.pipeline.task import Progress, run_once, run_task
@@ -24,16 +24,15 @@ from nasengine.protocols import (
     Task,
     TrainingRecipe,
 )
-from nasengine.randomness import seed_of, seeded_generator
+from nasengine.randomness import seed_of
 from nasengine.selection import MagnitudeSelection, MakeStrategy, PerturbationSelection, SampledPathSelection
 from nasengine.store import RunStore
 from nasengine.strategies import WithinLimits
 from nasengine.supernet import ArchitectureWeights, Supernet
 from nasengine.supernet.splitting import SplitTraining, split_cells
-from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining, recalibrate
+from nasengine.supernet.training import ARCHITECTURE_TRAININGS, DifferentiableTraining, SinglePathTraining
 from nasengine.targets import Device
 
-RECALIBRATION_BATCH_SIZE, NUM_BATCHES = 128, 8
 PREDICTED_HEAD_START = 4
 """Part of the epochs between rounds that finalists are trained before the first, where some come from a predictor."""
 Selector = MagnitudeSelection | PerturbationSelection | SampledPathSelection
@@ -344,9 +343,7 @@ class ArchitectureSearch:
         )
 
     def _recalibrate(self, network: GraphNetwork) -> None:
-        generator = seeded_generator(self.settings.seed, "recalibration")
-        feed = batches(self.dataset.train, self.dataset, RECALIBRATION_BATCH_SIZE, generator)
-        recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
+        recalibrated(network, self.dataset, self.settings.seed)
 
     def _run(self, name: str, task: Task) -> None:
         run_task(task, name, self.store, self.progress, seed=self.settings.seed)

@@ -3,28 +3,27 @@
 import random
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 
 from nasengine.architecture import Architecture
-from nasengine.data import ImageDataset, batches
+from nasengine.data import ImageDataset
 from nasengine.errors import ConfigError, WorkerError
 from nasengine.evaluation import SharedWeightsEvaluator, SuccessiveHalving
 from nasengine.network import GraphNetwork
-from nasengine.pipeline.architecture_search import NUM_BATCHES, RECALIBRATION_BATCH_SIZE, Candidate
+from nasengine.pipeline.architecture_search import Candidate
 from nasengine.pipeline.elastic_prediction import SubnetScores, with_scores
 from nasengine.pipeline.elastic_splits import ElasticSplits, num_splits
 from nasengine.pipeline.feasibility import Feasibility
 from nasengine.pipeline.limit_range import check_limits
+from nasengine.pipeline.recalibration import recalibrated
 from nasengine.pipeline.settings import SearchSettings
 from nasengine.pipeline.task import Progress, run_task
 from nasengine.pipeline.workers import LEAF, Part, Workers
 from nasengine.protocols import ElasticSpace, NetworkConfig, PoolPredictor, SearchScale, Strategy, TrainingRecipe
-from nasengine.randomness import seed_of, seeded_generator
+from nasengine.randomness import seed_of
 from nasengine.selection import MakeStrategy, SampledPathSelection
 from nasengine.store import RunStore
 from nasengine.strategies import WithinLimits
 from nasengine.supernet.elastic import ElasticLeaves, ElasticSupernet, ElasticTraining, sandwich, shrinking
-from nasengine.supernet.training import recalibrate
 from nasengine.targets import Constraint, Constraints, Device, load_target
 
 ANY_DEVICE = "any-onnx"
@@ -168,10 +167,7 @@ class ElasticSearch:
 
         Running statistics lag behind: after a brief fine-tuning they belong to weights that are no more.
         """
-        generator = seeded_generator(self.settings.seed, "recalibration")
-        feed = batches(self.dataset.train, self.dataset, RECALIBRATION_BATCH_SIZE, generator)
-        recalibrate(network, network, (images for images, _ in islice(feed, NUM_BATCHES)))
-        return network
+        return recalibrated(network, self.dataset, self.settings.seed)
 
     def keeps_limits(self, architecture: Architecture) -> bool:
         """Whether an architecture keeps all limits; without a device there are none."""
