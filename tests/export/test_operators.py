@@ -85,6 +85,11 @@ def test_a_network_passes_where_its_file_passes(files):
         target = Target(name="just-these", title="Just these", operators=tuple(sorted(written)))
         check_file(path, target)
         refuse_unsupported(graph, target)
+        without = Target(name="just-these", title="Just these", operators=tuple(sorted(written - {"Conv"})))
+        with pytest.raises(ExportError, match="Conv"):
+            check_file(path, without)
+        with pytest.raises(ExportError, match="Conv"):
+            refuse_unsupported(graph, without)
 
 
 def test_built_in_targets_run_networks_of_cells(files):
